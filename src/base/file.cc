@@ -1,0 +1,169 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/platform/platform.h"
+
+namespace diatom {
+
+namespace {
+
+// Calls a system call again for as long as a signal interrupts it.
+template <class Call>
+auto retry(Call call) {
+  decltype(call()) result;
+  do {
+    result = call();
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+}  // namespace
+
+Result<UniqueFd> open_file(const fs::path& path, int flags, mode_t mode) {
+  UniqueFd fd(retry([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
+  if (!fd) return fail_errno("open " + path.string());
+  return fd;
+}
+
+Result<size_t> read_some(int fd, std::span<std::byte> out) {
+  ssize_t got = retry([&] { return ::read(fd, out.data(), out.size()); });
+  if (got < 0) return fail_errno("read");
+  return static_cast<size_t>(got);
+}
+
+Result<size_t> read_full(int fd, std::span<std::byte> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    size_t got = TRY(read_some(fd, out.subspan(done)));
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
+Result<std::string> read_file(const fs::path& path, uint64_t limit_bytes) {
+  UniqueFd fd = TRY(open_file(path, O_RDONLY));
+  std::string content;
+  char buffer[65536];
+  for (;;) {
+    ssize_t got = retry([&] { return ::read(fd.get(), buffer, sizeof buffer); });
+    if (got < 0) return fail_errno("read " + path.string());
+    if (got == 0) return content;
+    if (content.size() + static_cast<size_t>(got) > limit_bytes)
+      return fail(Errc::invalid_argument,
+                  "read " + path.string() + ": larger than " + std::to_string(limit_bytes) + " bytes");
+    content.append(buffer, static_cast<size_t>(got));
+  }
+}
+
+Result<> write_all(int fd, std::span<const std::byte> data) {
+  while (!data.empty()) {
+    ssize_t put = retry([&] { return ::write(fd, data.data(), data.size()); });
+    if (put < 0) return fail_errno("write");
+    data = data.subspan(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+Result<> write_all(int fd, std::string_view data) { return write_all(fd, std::as_bytes(std::span(data))); }
+
+Result<> pwrite_all(int fd, std::span<const std::byte> data, uint64_t offset) {
+  while (!data.empty()) {
+    ssize_t put = retry([&] { return ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset)); });
+    if (put < 0) return fail_errno("write");
+    data = data.subspan(static_cast<size_t>(put));
+    offset += static_cast<uint64_t>(put);
+  }
+  return {};
+}
+
+Result<> pread_all(int fd, std::span<std::byte> out, uint64_t offset) {
+  while (!out.empty()) {
+    ssize_t got = retry([&] { return ::pread(fd, out.data(), out.size(), static_cast<off_t>(offset)); });
+    if (got < 0) return fail_errno("read");
+    if (got == 0) return fail(Errc::internal, "read: file is shorter than it should be");
+    out = out.subspan(static_cast<size_t>(got));
+    offset += static_cast<uint64_t>(got);
+  }
+  return {};
+}
+
+Result<> sync_fd(int fd) {
+  if (retry([&] { return platform::sync_data(fd); }) < 0) return fail_errno("sync");
+  return {};
+}
+
+Result<> sync_directory(const fs::path& directory) {
+  UniqueFd fd = TRY(open_file(directory, O_RDONLY | O_DIRECTORY));
+  if (retry([&] { return ::fsync(fd.get()); }) < 0) return fail_errno("sync " + directory.string());
+  return {};
+}
+
+Result<uint64_t> file_size(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) < 0) return fail_errno("stat");
+  return static_cast<uint64_t>(status.st_size);
+}
+
+Result<> replace_file(const fs::path& path, std::string_view content) {
+  TemporaryPath tmp(path.string() + ".tmp");
+  {
+    UniqueFd fd = TRY(open_file(tmp.path(), O_WRONLY | O_CREAT | O_TRUNC));
+    TRY(write_all(fd.get(), content));
+    TRY(sync_fd(fd.get()));
+  }
+  if (::rename(tmp.path().c_str(), path.c_str()) < 0) return fail_errno("rename to " + path.string());
+  tmp.keep();
+  return sync_directory(path.parent_path());
+}
+
+Result<> make_directories(const fs::path& path) {
+  if (path.empty()) return {};
+  if (::mkdir(path.c_str(), 0700) == 0) return {};
+  if (errno == EEXIST) {
+    std::error_code error;
+    if (fs::is_directory(path, error)) return {};
+    return fail(Errc::already_exists, "create directory " + path.string() + ": something else has that name");
+  }
+  if (errno != ENOENT) return fail_errno("create directory " + path.string());
+  TRY(make_directories(path.parent_path()));
+  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("create directory " + path.string());
+  return {};
+}
+
+Result<> remove_all(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return fail_errno("remove " + path.string(), error.value());
+  return {};
+}
+
+Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {
+  UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
+  if (retry([&] { return ::flock(fd.get(), mode == Mode::shared ? LOCK_SH : LOCK_EX); }) < 0)
+    return fail_errno("lock " + path.string());
+  return FileLock(std::move(fd));
+}
+
+Result<std::optional<FileLock>> FileLock::try_acquire(const fs::path& path, Mode mode) {
+  UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
+  if (retry([&] { return ::flock(fd.get(), LOCK_NB | (mode == Mode::shared ? LOCK_SH : LOCK_EX)); }) < 0) {
+    if (errno == EWOULDBLOCK) return std::optional<FileLock>();
+    return fail_errno("lock " + path.string());
+  }
+  return std::optional<FileLock>(FileLock(std::move(fd)));
+}
+
+TemporaryPath::~TemporaryPath() {
+  if (path_.empty()) return;
+  std::error_code ignored;  // nothing better can be done here; the next look at the store sweeps what is left
+  fs::remove_all(path_, ignored);
+}
+
+}  // namespace diatom

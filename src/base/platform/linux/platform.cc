@@ -1,0 +1,154 @@
+#include "base/platform/platform.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "base/file.h"
+
+namespace diatom::platform {
+
+int sync_data(int fd) { return ::fdatasync(fd); }
+
+namespace {
+
+// Copies [offset, offset + length) inside the kernel; falls back to read/write across file systems.
+Result<> copy_range(int from, int to, off_t offset, off_t length) {
+  off_t in = offset;
+  off_t out = offset;
+  std::string buffer;
+  while (length > 0) {
+    ssize_t done = ::copy_file_range(from, &in, to, &out, static_cast<size_t>(length), 0);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP)) {
+      buffer.resize(1 << 20);
+      done = ::pread(from, buffer.data(), std::min<size_t>(buffer.size(), static_cast<size_t>(length)), in);
+      if (done > 0) {
+        TRY(pwrite_all(to, std::as_bytes(std::span(buffer.data(), static_cast<size_t>(done))),
+                       static_cast<uint64_t>(out)));
+        in += done;
+        out += done;
+      }
+    }
+    if (done < 0) return fail_errno("copy");
+    if (done == 0) return fail(Errc::internal, "copy: the source became shorter");
+    length -= done;
+  }
+  return {};
+}
+
+Result<> copy_data_extents(int from, int to, off_t size) {
+  if (::ftruncate(to, size) < 0) return fail_errno("set size");
+  for (off_t offset = 0; offset < size;) {
+    off_t data = ::lseek(from, offset, SEEK_DATA);
+    if (data < 0) {
+      if (errno == ENXIO) return {};  // only a hole is left
+      return fail_errno("seek data");
+    }
+    off_t hole = ::lseek(from, data, SEEK_HOLE);
+    if (hole < 0) return fail_errno("seek hole");
+    TRY(copy_range(from, to, data, hole - data));
+    offset = hole;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> clone_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  UniqueFd source = TRY(open_file(from, O_RDONLY));
+  UniqueFd target = TRY(open_file(to, O_WRONLY | O_CREAT | O_EXCL));
+  TemporaryPath undo(to);
+  if (::ioctl(target.get(), FICLONE, source.get()) < 0)
+    TRY(copy_data_extents(source.get(), target.get(), static_cast<off_t>(TRY(file_size(source.get())))));
+  undo.keep();
+  return {};
+}
+
+Result<std::filesystem::path> executable_path() {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (error) return fail_errno("read /proc/self/exe", error.value());
+  return path;
+}
+
+Result<UniqueFd> open_exit_event(pid_t pid) {
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!fd) return fail_errno("pidfd_open " + std::to_string(pid));
+  return fd;
+}
+
+bool die_with_parent(pid_t parent) { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent; }
+
+Result<SocketPair> make_socket_pair() {
+  int fds[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("socketpair");
+  return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+Result<Pipe> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) < 0) return fail_errno("pipe");
+  return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+HostInfo host_info() {
+  HostInfo info;
+  info.os = "linux";
+  utsname names{};
+  ::uname(&names);
+  info.kernel = names.release;
+  info.machine = names.machine;
+  info.arch = info.machine == "x86_64" ? "amd64" : info.machine == "aarch64" ? "arm64" : info.machine;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) info.cpus = static_cast<unsigned>(CPU_COUNT(&set));
+  struct sysinfo memory{};
+  if (::sysinfo(&memory) == 0) info.memory_bytes = static_cast<uint64_t>(memory.totalram) * memory.mem_unit;
+  return info;
+}
+
+Virtualisation probe_virtualisation() {
+  Virtualisation kvm{.usable = false, .name = "kvm", .reason = {}};
+  // A device node that opens proves nothing: on x86 a nested host may create VMs that run no ordinary guest.
+  if (host_info().arch == "amd64") {
+    std::string cpuinfo = read_file("/proc/cpuinfo", 256 << 20).value_or("");
+    size_t flags = cpuinfo.find("\nflags");
+    std::string line =
+        flags == std::string::npos ? "" : cpuinfo.substr(flags + 1, cpuinfo.find('\n', flags + 1) - flags);
+    if ((line + " ").find(" svm ") == std::string::npos && (line + " ").find(" vmx ") == std::string::npos) {
+      kvm.reason = "this CPU offers no virtualisation (no svm or vmx flag in /proc/cpuinfo)";
+      return kvm;
+    }
+  }
+  UniqueFd device(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+  if (!device) {
+    kvm.reason = std::string("open /dev/kvm: ") + std::strerror(errno) +
+                 (errno == EACCES ? "; add yourself to the group kvm" : "; load the module kvm_intel or kvm_amd");
+    return kvm;
+  }
+  UniqueFd machine(::ioctl(device.get(), KVM_CREATE_VM, 0));
+  if (!machine) {
+    kvm.reason = std::string("KVM_CREATE_VM: ") + std::strerror(errno);
+    return kvm;
+  }
+  kvm.usable = true;
+  return kvm;
+}
+
+}  // namespace diatom::platform

@@ -1,0 +1,63 @@
+// What Linux and macOS do differently. One folder per system beside this header implements it; nothing above base/
+// may ask which system it runs on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace diatom::platform {
+
+// fdatasync (Linux) or F_FULLFSYNC (macOS). -1 and errno on failure.
+int sync_data(int fd);
+
+// Copies a file that may be sparse: by reflink or clonefile where the file system can, else data extents only.
+// `to` must not exist; it is removed again when the copy fails.
+Result<> clone_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// The running program's own file.
+Result<std::filesystem::path> executable_path();
+
+// A pid's exit as a pollable descriptor (pidfd; kqueue). Readable once the process has exited.
+Result<UniqueFd> open_exit_event(pid_t pid);
+
+// Called between fork and exec: the kernel kills this process when its parent ends. False when the parent
+// (`parent`) has already gone. Async-signal-safe.
+bool die_with_parent(pid_t parent);
+
+// Both ends close-on-exec and blocking.
+struct SocketPair {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+Result<SocketPair> make_socket_pair();
+struct Pipe {
+  UniqueFd read_end;
+  UniqueFd write_end;
+};
+Result<Pipe> make_pipe();
+
+struct HostInfo {
+  std::string os;       // "linux", "darwin": GOOS names, as OCI uses them
+  std::string arch;     // "amd64", "arm64": GOARCH names
+  std::string kernel;   // uname -r
+  std::string machine;  // uname -m
+  unsigned cpus = 1;    // that this process may use
+  uint64_t memory_bytes = 0;
+};
+HostInfo host_info();
+
+// Whether hardware virtualisation really works here: the CPU has it (svm/vmx flag; the hypervisor sysctl) and this
+// user may use it. `reason` is empty when usable.
+struct Virtualisation {
+  bool usable = false;
+  std::string name;    // "kvm", "hvf"
+  std::string reason;  // why not, and what to do
+};
+Virtualisation probe_virtualisation();
+
+}  // namespace diatom::platform
