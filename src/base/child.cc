@@ -153,7 +153,8 @@ Result<std::optional<ExitStatus>> Child::wait_for(std::chrono::milliseconds dead
   } while (ready < 0 && errno == EINTR);
   if (ready < 0) return fail_errno("poll");
   if (ready == 0) return std::optional<ExitStatus>();
-  return std::optional<ExitStatus>(TRY(wait()));
+  ExitStatus status = TRY(wait());
+  return std::optional<ExitStatus>(status);
 }
 
 Result<CommandOutput> run_command(std::vector<std::string> argv, std::chrono::milliseconds deadline) {

@@ -74,8 +74,10 @@ Result<> clone_file(const std::filesystem::path& from, const std::filesystem::pa
   UniqueFd source = TRY(open_file(from, O_RDONLY));
   UniqueFd target = TRY(open_file(to, O_WRONLY | O_CREAT | O_EXCL));
   TemporaryPath undo(to);
-  if (::ioctl(target.get(), FICLONE, source.get()) < 0)
-    TRY(copy_data_extents(source.get(), target.get(), static_cast<off_t>(TRY(file_size(source.get())))));
+  if (::ioctl(target.get(), FICLONE, source.get()) < 0) {
+    uint64_t size = TRY(file_size(source.get()));
+    TRY(copy_data_extents(source.get(), target.get(), static_cast<off_t>(size)));
+  }
   undo.keep();
   return {};
 }
