@@ -1,0 +1,63 @@
+// The seam between diatom and its VM engines: small, total, and it asks before it promises.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/child.h"
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "vm/machine_spec.h"
+
+namespace diatom::vm {
+
+struct Availability {
+  bool usable = false;
+  std::string reason;       // why not, and what to do; empty when usable
+  std::string version;      // of the engine, when known
+  std::string accelerator;  // "kvm", "hvf", "tcg"
+  std::string note;         // what a person should know though it is usable (no hardware virtualisation, …)
+};
+
+// A VM that runs. Its process is killed and reaped by the destructor. Lives on one thread.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+  virtual pid_t pid() const = 0;        // of the VMM on this host
+  virtual int exit_event() const = 0;   // borrowed; readable once the VMM has ended
+  virtual UniqueFd take_channel() = 0;  // the guest channel's stream, once; what is written waits for the agent
+  virtual UniqueFd take_console() = 0;  // what the guest's kernel prints, once; must be read or dropped
+  virtual void kill() = 0;              // at once, without asking the guest
+  // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say.
+  virtual Result<std::string> reap() = 0;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  virtual Availability probe() const = 0;  // usable here and now, or the reason why not; starts no VM
+  // Returns when the VMM process runs; the guest boots meanwhile. Errors: engine_unavailable, start_failed.
+  virtual Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) = 0;
+};
+
+// Every engine that this build knows, best first.
+std::vector<std::unique_ptr<Engine>> all_engines();
+
+// The first usable engine, or the one called `wanted` when that is not empty. Failure tells everything that was tried.
+struct Selected {
+  Engine* engine = nullptr;
+  Availability availability;
+};
+Result<Selected> select_engine(std::span<const std::unique_ptr<Engine>> engines, std::string_view wanted);
+
+// The kernel that guests boot: $DIATOM_GUEST, else share/diatom/guest beside the program's bin/, else libkrunfw where
+// it is installed (its kernel is wrapped for QEMU below `cache`).
+Result<GuestKernel> find_guest_kernel(const std::filesystem::path& cache);
+
+}  // namespace diatom::vm

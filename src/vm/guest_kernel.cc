@@ -1,0 +1,45 @@
+// Where the guest's kernel comes from. Debian's cloud kernel (tools/fetch_kernel.py) is installed with diatom.
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/platform/platform.h"
+#include "vm/engine.h"
+
+namespace diatom::vm {
+
+namespace {
+
+std::vector<fs::path> guest_directories() {
+  const char* chosen = std::getenv("DIATOM_GUEST");
+  if (chosen != nullptr && *chosen != '\0') return {chosen};
+  std::vector<fs::path> directories;
+  if (auto program = platform::executable_path())
+    directories.push_back(program->parent_path().parent_path() / "share/diatom/guest");
+  directories.emplace_back("/usr/local/share/diatom/guest");
+  directories.emplace_back("/usr/share/diatom/guest");
+  return directories;
+}
+
+bool readable(const fs::path& path) { return ::access(path.c_str(), R_OK) == 0; }
+
+}  // namespace
+
+Result<GuestKernel> find_guest_kernel(const fs::path&) {
+  std::string looked;
+  for (const fs::path& directory : guest_directories()) {
+    GuestKernel kernel;
+    kernel.image = directory / "kernel";
+    kernel.initramfs = directory / "initramfs.cpio";
+    if (readable(kernel.image) && readable(kernel.initramfs)) {
+      kernel.version = read_file(directory / "version").value_or("unknown");
+      while (!kernel.version.empty() && kernel.version.back() == '\n') kernel.version.pop_back();
+      return kernel;
+    }
+    looked += (looked.empty() ? "" : ", ") + directory.string();
+  }
+  return fail(Errc::not_found, "find the guest kernel: no kernel and initramfs.cpio in " + looked,
+              "run `make` in diatom's source tree, or point DIATOM_GUEST at the folder that has them");
+}
+
+}  // namespace diatom::vm

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vm/machine_spec.h"
+
+namespace diatom::vm {
+
+// Descriptors that the QEMU process inherits, by the number that they have there.
+inline constexpr int qemu_channel_fd = 3;
+inline constexpr int qemu_console_fd = 4;
+
+struct QemuTarget {
+  std::string program;      // path of qemu-system-…
+  std::string arch;         // "amd64", "arm64": the guest's and the host's
+  std::string accelerator;  // "kvm", "hvf", "tcg"
+  uint64_t tsc_khz = 0;     // of this host's time stamp counter; 0 = the guest finds out
+};
+
+// The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
+// the descriptor that vmdk_descriptor() gives, at `vmdk_path(spec, disk)`.
+std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec);
+
+std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk);
+
+// A VMDK text descriptor with flat extents: the one format that joins files into a disk in both QEMU and libkrun.
+// (Virtual Disk Format 5.0, "The Descriptor File".)
+std::string vmdk_descriptor(const Disk& disk);
+
+}  // namespace diatom::vm

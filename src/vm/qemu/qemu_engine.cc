@@ -1,0 +1,118 @@
+#include "vm/qemu/qemu_engine.h"
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/platform/platform.h"
+#include "base/tsc.h"
+#include "vm/qemu/command_line.h"
+
+namespace diatom::vm {
+
+namespace {
+
+class QemuMachine final : public Machine {
+ public:
+  QemuMachine(Child child, UniqueFd channel, UniqueFd console, fs::path log)
+      : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), log_(std::move(log)) {}
+
+  pid_t pid() const override { return child_.pid(); }
+  int exit_event() const override { return child_.pollable(); }
+  UniqueFd take_channel() override { return std::move(channel_); }
+  UniqueFd take_console() override { return std::move(console_); }
+  void kill() override { child_.kill(SIGKILL); }
+
+  Result<std::string> reap() override {
+    ExitStatus status = TRY(child_.wait());
+    std::string words = read_file(log_, 64 << 10).value_or("");
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+    if (words.empty() && status.signal != 0 && status.signal != SIGKILL)
+      words = "QEMU was killed by signal " + std::to_string(status.signal);
+    return words;
+  }
+
+ private:
+  Child child_;
+  UniqueFd channel_;
+  UniqueFd console_;
+  fs::path log_;
+};
+
+std::optional<std::string> qemu_program() {
+  const char* chosen = std::getenv("DIATOM_QEMU");
+  return find_program(chosen != nullptr && *chosen != '\0' ? chosen : "qemu-system-" + platform::host_info().machine);
+}
+
+std::string accelerator(const platform::Virtualisation& virtualisation) {
+  return virtualisation.usable ? virtualisation.name : "tcg";
+}
+
+// "QEMU emulator version 7.2.22 (Debian …)" -> "7.2.22"
+std::string version_of(const std::string& words) {
+  constexpr std::string_view before = "version ";
+  size_t begin = words.find(before);
+  if (begin == std::string::npos) return "";
+  begin += before.size();
+  return words.substr(begin, words.find_first_of(" \n", begin) - begin);
+}
+
+}  // namespace
+
+Availability QemuEngine::probe() const {
+  Availability found;
+  std::string wanted = "qemu-system-" + platform::host_info().machine;
+  auto program = qemu_program();
+  if (!program || ::access(program->c_str(), X_OK) != 0) {
+    found.reason = (program ? *program : wanted) + " is not installed: on Debian, apt-get install " +
+                   (platform::host_info().arch == "arm64" ? "qemu-system-arm" : "qemu-system-x86");
+    return found;
+  }
+  platform::Virtualisation virtualisation = platform::probe_virtualisation();
+  found.usable = true;
+  found.accelerator = accelerator(virtualisation);
+  if (!virtualisation.usable) found.note = "emulation only, slow: " + virtualisation.reason;
+  return found;
+}
+
+// Starts QEMU to ask it: for `doctor`, not for every start.
+Result<std::string> qemu_version() {
+  auto program = qemu_program();
+  if (!program) return fail(Errc::engine_unavailable, "find QEMU: not installed");
+  CommandOutput out = TRY(run_command({*program, "--version"}, std::chrono::seconds(10)));
+  return version_of(out.output);
+}
+
+Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
+  auto program = qemu_program();
+  if (!program) return fail(Errc::engine_unavailable, "boot VM: " + probe().reason);
+  QemuTarget target{.program = *program,
+                    .arch = platform::host_info().arch,
+                    .accelerator = accelerator(platform::probe_virtualisation()),
+                    .tsc_khz = tsc_khz()};
+  for (const Disk& disk : spec.disks)
+    if (disk.extents.size() != 1) {
+      UniqueFd descriptor = TRY(open_file(vmdk_path(spec, disk), O_WRONLY | O_CREAT | O_TRUNC));
+      TRY(write_all(descriptor.get(), vmdk_descriptor(disk)));
+    }
+
+  platform::SocketPair channel = TRY(platform::make_socket_pair());
+  platform::SocketPair console = TRY(platform::make_socket_pair());
+  fs::path log = spec.directory / "vmm.log";
+  UniqueFd log_fd = TRY(open_file(log, O_WRONLY | O_CREAT | O_TRUNC));
+  ChildOptions options;
+  options.argv = qemu_command_line(target, spec);
+  options.inherit_environment = false;
+  options.fds = {{log_fd.get(), 1},
+                 {log_fd.get(), 2},
+                 {channel.theirs.get(), qemu_channel_fd},
+                 {console.theirs.get(), qemu_console_fd}};
+  options.new_process_group = true;
+  Child child = TRY(Child::spawn(options));
+  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours),
+                                       std::move(log));
+}
+
+}  // namespace diatom::vm

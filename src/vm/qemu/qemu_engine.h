@@ -1,0 +1,18 @@
+#pragma once
+
+#include "vm/engine.h"
+
+namespace diatom::vm {
+
+// QEMU: where libkrun or virtualisation is missing, down to pure emulation. One QEMU process per VM, in its own seccomp
+// sandbox; it ends with the process that booted it.
+class QemuEngine final : public Engine {
+ public:
+  std::string_view name() const override { return "qemu"; }
+  Availability probe() const override;
+  Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) override;
+};
+
+Result<std::string> qemu_version();
+
+}  // namespace diatom::vm

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Fetches Debian's cloud kernel package and unpacks what a guest needs: the kernel image and a few modules.
+
+  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,modules.list,modules/*.ko,version}
+
+Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
+by PVH, without a decompressor running (slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
+"""
+import lzma
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+# What a container's root, its guest channel and its network stand on; their dependencies are found by depmod.
+# virtio_net and its parents are for the network; loading order is dependency order.
+WANTED = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'erofs', 'overlay']
+
+
+def architecture() -> str:
+    return subprocess.check_output(['dpkg', '--print-architecture'], text=True).strip()
+
+
+def image_package(arch: str) -> str:
+    out = subprocess.check_output(['apt-cache', 'depends', f'linux-image-cloud-{arch}'], text=True)
+    for line in out.splitlines():
+        words = line.split()
+        if words[:1] == ['Depends:'] and words[1].startswith('linux-image-'):
+            return words[1]
+    sys.exit(f'fetch_kernel: apt knows no linux-image-cloud-{arch}: run apt-get update first')
+
+
+def uncompress(payload: bytes) -> bytes:
+    if payload[:6] == b'\xfd7zXZ\0':
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload[:2] == b'\x1f\x8b':
+        return zlib.decompressobj(31).decompress(payload)
+    tool = {b'\x02\x21\x4c\x18': ['lz4', '-dc'], b'\x28\xb5\x2f\xfd': ['zstd', '-dc']}.get(payload[:4])
+    if tool is None:
+        sys.exit(f'fetch_kernel: unknown kernel compression {payload[:6].hex()}')
+    return subprocess.run(tool, input=payload, stdout=subprocess.PIPE, check=True).stdout
+
+
+def unpack_bzimage(image: bytes) -> bytes:
+    """Linux boot protocol: setup_sects at 0x1f1, payload_offset and payload_length at 0x248."""
+    if image[0x202:0x206] != b'HdrS':
+        sys.exit('fetch_kernel: not a bzImage')
+    offset, length = struct.unpack_from('<II', image, 0x248)
+    start = (image[0x1f1] + 1) * 512 + offset
+    # The last four bytes are the uncompressed size, appended by the kernel's build.
+    kernel = uncompress(image[start:start + length - 4])
+    if kernel[:4] != b'\x7fELF':
+        sys.exit('fetch_kernel: the payload is not an ELF kernel')
+    return kernel
+
+
+def modules_in_order(tree: pathlib.Path, version: str) -> list[pathlib.Path]:
+    subprocess.run(['/sbin/depmod', '-b', str(tree), version], check=True)
+    base = tree / 'lib/modules' / version
+    needs = {}
+    for line in (base / 'modules.dep').read_text().splitlines():
+        path, _, rest = line.partition(':')
+        needs[path] = rest.split()
+    by_name = {pathlib.Path(p).name.split('.')[0].replace('-', '_'): p for p in needs}
+    order = []
+
+    def add(path):
+        for dependency in reversed(needs[path]):
+            add(dependency)
+        if path not in order:
+            order.append(path)
+
+    for name in WANTED:
+        if name in by_name:  # built in otherwise
+            add(by_name[name])
+    return [base / p for p in order]
+
+
+def main() -> None:
+    out = pathlib.Path(sys.argv[1])
+    if (out / 'version').exists():
+        return
+    arch = architecture()
+    package = image_package(arch)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent) as scratch_name:
+        scratch = pathlib.Path(scratch_name)
+        os.chmod(scratch, 0o755)
+        print(f'fetching {package}', flush=True)
+        subprocess.run(['apt-get', 'download', '-q', package], cwd=scratch, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if os.getuid() == 0 else None)
+        deb = next(scratch.glob('linux-image-*.deb'))
+        tree = scratch / 'tree'
+        subprocess.run(['dpkg-deb', '-x', str(deb), str(tree)], check=True)
+        version = next((tree / 'lib/modules').iterdir()).name
+        image = next((tree / 'boot').glob('vmlinuz-*')).read_bytes()
+        ready = scratch / 'ready'
+        (ready / 'modules').mkdir(parents=True)
+        (ready / 'kernel').write_bytes(unpack_bzimage(image) if arch == 'amd64' else image)
+        names = []
+        for module in modules_in_order(tree, version):
+            shutil.copyfile(module, ready / 'modules' / module.name)
+            names.append(f'/modules/{module.name}\n')
+        (ready / 'modules.list').write_text(''.join(names))
+        (ready / 'version').write_text(f'Debian {version} ({deb.name.split("_")[1]})\n')
+        shutil.rmtree(out, ignore_errors=True)
+        ready.rename(out)
+
+
+if __name__ == '__main__':
+    main()
