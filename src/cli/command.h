@@ -12,15 +12,21 @@ class App;
 
 namespace diatom::cli {
 
+// Parses the command line, runs the verb, prints its error. Returns the process's exit code.
+int main(int argc, char** argv);
+
 // What the parsed command line asks for. A verb's callback sets `run`, which returns the process's exit code;
 // main prints the Error of a failed run as `diatom: message` and, below it, the hint.
 struct Invocation {
   std::function<Result<int>()> run;
+  // The exit code of a failed run: 1, but for `run`, which has docker's.
+  std::function<int(const Error&)> error_exit_code;
 };
 
 void add_image_commands(CLI::App& app, Invocation& invocation);  // image load, ls, inspect, rm
 void add_run_command(CLI::App& app, Invocation& invocation);
 void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, inspect, rm
 void add_doctor_command(CLI::App& app, Invocation& invocation);
+void add_version_command(CLI::App& app, Invocation& invocation);
 
 }  // namespace diatom::cli

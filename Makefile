@@ -1,0 +1,53 @@
+# Forwards to CMake, so that two commands do everything on a fresh machine. `make help` lists them.
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+KERNEL := .cache/kernel
+KEEP_STDIN := </dev/null
+
+.PHONY: all build deps test-deps demo test asan tsan fuzz lint fmt bench install clean help
+
+all: build
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+deps:
+	@tools/install_deps.sh build $(KEEP_STDIN)
+
+test-deps:
+	@tools/install_deps.sh test $(KEEP_STDIN)
+
+$(KERNEL)/version:
+	@tools/fetch_kernel.py $(KERNEL)
+
+build: deps $(KERNEL)/version ## install what is needed, build build/bin/diatom and the guest
+	@cmake --preset release >/dev/null
+	@cmake --build build -j $(JOBS)
+
+demo: ## everything from nothing to the output of a program in a microVM
+	@tools/demo.sh
+
+test: test-deps build ## every test: unit, lint, integration, vm, fuzz, sanitizers
+	@tools/test.sh
+
+asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
+	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) && ctest --preset $@
+
+fuzz: test-deps $(KERNEL)/version ## short runs of every fuzz target
+	@cmake --preset fuzz >/dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && ctest --preset fuzz
+
+lint: test-deps ## formatting and layers
+	@tools/lint.sh
+
+fmt: ## format the C++ sources
+	@git ls-files '*.h' '*.cc' | xargs clang-format-19 -i
+
+bench: test-deps build ## the benches of bench/, with their ratios
+	@bench/run.sh
+
+install: build ## honours DESTDIR and PREFIX
+	@cmake --install build --prefix $(PREFIX)
+
+clean: ## what was built; the kernel and the packages stay
+	@rm -rf build build-dev build-asan build-tsan build-fuzz

@@ -1,0 +1,42 @@
+// What a container is asked to be. Plain values; every field's default means "as the image says" or "as contract.md
+// says".
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace diatom {
+
+struct TmpfsMount {
+  std::string path;     // absolute, in the container
+  std::string options;  // as docker: "size=64m,mode=1777"; default rw,noexec,nosuid,nodev
+};
+
+struct ContainerSpec {
+  std::string image;     // a name, a digest, or an id (or its unique prefix)
+  std::string name;      // unique; made up when empty
+  std::string hostname;  // the first 12 digits of the id when empty
+
+  std::optional<std::vector<std::string>> entrypoint;  // replaces the image's, and drops its Cmd; {} = none
+  std::vector<std::string> args;                       // replaces the image's Cmd
+  std::vector<std::string> env;                        // "K=V", over the image's
+  std::string working_dir;
+  std::string user;  // "name", "uid", "name:group", "uid:gid"
+
+  bool tty = false;
+  bool open_stdin = false;
+  bool read_only = false;
+  std::vector<TmpfsMount> tmpfs;
+  std::map<std::string, std::string> labels;
+
+  double cpus = 2;                            // rounded up, clamped to what the host has
+  uint64_t memory_bytes = 512ULL << 20;       // at least 128 MiB
+  uint64_t disk_bytes = 64ULL << 30;          // of the writable layer; sparse
+  std::string engine;                         // "qemu"; the best usable one when empty
+  bool auto_remove = false;                   // remove the container when it ends
+};
+
+}  // namespace diatom

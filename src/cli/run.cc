@@ -1,0 +1,180 @@
+#include <fmt/core.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <charconv>
+#include <cstdlib>
+#include <memory>
+
+#include "base/file.h"
+#include "base/size.h"
+#include "cli/command.h"
+#include "cli/json_output.h"
+#include "cli/timing.h"
+#include "diatom/runtime.h"
+
+namespace diatom::cli {
+
+namespace {
+
+struct Flags {
+  ContainerSpec spec;
+  std::vector<std::string> env;
+  std::vector<std::string> env_files;
+  std::vector<std::string> tmpfs;
+  std::vector<std::string> labels;
+  std::string entrypoint;
+  std::string memory;
+  std::string cpus;
+  std::string cidfile;
+  std::vector<std::string> command;
+  bool entrypoint_given = false;
+  bool timing = false;
+  bool json = false;
+};
+
+// "KEY" alone takes the value of this process's environment, or nothing when it is not set there (docker's rule).
+void add_env(std::vector<std::string>& env, const std::string& entry) {
+  if (entry.find('=') != std::string::npos) {
+    env.push_back(entry);
+  } else if (const char* value = std::getenv(entry.c_str())) {
+    env.push_back(entry + "=" + value);
+  }
+}
+
+Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
+  std::string text = TRY(read_file(path, 16 << 20));
+  size_t number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = std::min(text.find('\n', begin), text.size());
+    std::string line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    size_t first = line.find_first_not_of(" \t");
+    if (first == std::string::npos || line[first] == '#') continue;
+    line.erase(0, first);
+    std::string key = line.substr(0, line.find('='));
+    if (key.empty() || key.find_first_of(" \t") != std::string::npos)
+      return fail(Errc::invalid_argument,
+                  fmt::format("read env file {}: line {}: \"{}\" is no variable name", path, number, key));
+    add_env(env, line);
+  }
+  return {};
+}
+
+Result<double> parse_cpus(const std::string& text) {
+  double value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !(value > 0) || value > 4096)
+    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text), "write 2 or 0.5");
+  return value;
+}
+
+TmpfsMount parse_tmpfs(const std::string& text) {
+  size_t colon = text.find(':');
+  if (colon == std::string::npos) return {text, ""};
+  return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
+Result<ContainerSpec> finish_spec(Flags& flags) {
+  ContainerSpec spec = flags.spec;
+  for (const auto& path : flags.env_files) TRY(add_env_file(spec.env, path));
+  for (const auto& entry : flags.env) {
+    if (entry.empty() || entry.front() == '=')
+      return fail(Errc::invalid_argument, fmt::format("parse env \"{}\": the name is missing", entry),
+                  "write KEY=VALUE");
+    add_env(spec.env, entry);
+  }
+  for (const auto& label : flags.labels) {
+    size_t equals = label.find('=');
+    spec.labels[label.substr(0, equals)] = equals == std::string::npos ? "" : label.substr(equals + 1);
+  }
+  if (flags.entrypoint_given) {
+    spec.entrypoint.emplace();
+    if (!flags.entrypoint.empty()) spec.entrypoint->push_back(flags.entrypoint);
+  }
+  if (!flags.memory.empty()) spec.memory_bytes = TRY(parse_size("memory", flags.memory));
+  if (!flags.cpus.empty()) spec.cpus = TRY(parse_cpus(flags.cpus));
+  for (const auto& mount : flags.tmpfs) spec.tmpfs.push_back(parse_tmpfs(mount));
+  if (flags.command.empty())
+    return fail(Errc::invalid_argument, "run: no image is named", "diatom run IMAGE [COMMAND]");
+  spec.image = flags.command.front();
+  if (spec.image.starts_with('-'))
+    return fail(Errc::invalid_argument, fmt::format("run: unknown option {}", spec.image),
+                "`diatom run --help` lists them");
+  spec.args.assign(flags.command.begin() + 1, flags.command.end());
+  return spec;
+}
+
+Result<int> run(Flags& flags) {
+  ContainerSpec spec = TRY(finish_spec(flags));
+  if (spec.tty && spec.open_stdin && ::isatty(0) == 0)
+    return fail(Errc::invalid_argument, "run " + spec.image + ": the input device is not a TTY",
+                "leave -t out when stdin is a pipe or a file");
+  Runtime runtime = TRY(Runtime::open());
+  Timing timing;
+  RunOptions options;
+  bool quiet_terminal = ::isatty(2) == 0;
+  options.on_stage = [&](std::string_view stage, std::chrono::microseconds at) { timing.add(stage, at); };
+  options.on_warning = [&](std::string_view warning) {
+    // One line, and only to a person: scripts read stderr of the program.
+    if (!quiet_terminal) fmt::print(stderr, "diatom: {}\n", warning);
+  };
+  UniqueFd cidfile;
+  if (!flags.cidfile.empty()) cidfile = TRY(open_file(flags.cidfile, O_WRONLY | O_CREAT | O_EXCL, 0644));
+  Result<> cid_written;
+  options.on_created = [&](const std::string& id) {
+    if (cidfile) cid_written = write_all(cidfile.get(), id);
+  };
+  RunResult result = TRY(runtime.run(spec, options));
+  TRY(cid_written);
+  if (flags.timing) timing.print(stderr);
+  if (flags.json) print_run_result(result, timing);
+  return result.exit_code;
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& app, Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = app.add_subcommand("run", "create a container from an image and run a program in it");
+  // The first word that is no option is the image; from there on everything is the program's, options too.
+  verb->prefix_command();
+  verb->usage("diatom run [OPTIONS] IMAGE [COMMAND [ARG...]]");
+  ContainerSpec& spec = flags->spec;
+  verb->add_flag("--rm", spec.auto_remove, "remove the container when it ends");
+  verb->add_flag("-i,--interactive", spec.open_stdin, "keep stdin open and send it to the program");
+  verb->add_flag("-t,--tty", spec.tty, "give the program a terminal");
+  auto one = [](CLI::Option* option) { return option->allow_extra_args(false)->expected(1); };
+  auto many = [](CLI::Option* option) {
+    return option->allow_extra_args(false)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  many(verb->add_option("-e,--env", flags->env, "set a variable: KEY=VALUE, or KEY to pass it on"));
+  many(verb->add_option("--env-file", flags->env_files, "read variables from a file"));
+  one(verb->add_option("-w,--workdir", spec.working_dir, "working directory of the program"));
+  one(verb->add_option("-u,--user", spec.user, "user (and group): name, uid, name:group or uid:gid"));
+  CLI::Option* entrypoint = one(verb->add_option("--entrypoint", flags->entrypoint, "replace the image's entrypoint"));
+  one(verb->add_option("--hostname", spec.hostname, "host name in the guest"));
+  one(verb->add_option("--name", spec.name, "name of the container"));
+  one(verb->add_option("--cpus", flags->cpus, "CPUs (default 2; rounded up)"));
+  one(verb->add_option("-m,--memory", flags->memory, "memory: 512Mi, 2g (default 512Mi)"));
+  verb->add_flag("--read-only", spec.read_only, "the root file system cannot be written");
+  many(verb->add_option("--tmpfs", flags->tmpfs, "mount a tmpfs: PATH[:OPTIONS]"));
+  many(verb->add_option("-l,--label", flags->labels, "set a label: KEY=VALUE"));
+  one(verb->add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
+  one(verb->add_option("--cidfile", flags->cidfile, "write the container's id to a file"));
+  verb->add_flag("--timing", flags->timing, "print what each stage took to stderr");
+  verb->add_flag("--json", flags->json, "print a JSON object about the run to stderr when it has ended");
+  verb->callback([&invocation, flags, entrypoint, verb] {
+    flags->command = verb->remaining();
+    flags->entrypoint_given = entrypoint->count() > 0;
+    invocation.error_exit_code = run_exit_code;
+    invocation.run = [flags] { return run(*flags); };
+  });
+}
+
+}  // namespace diatom::cli
