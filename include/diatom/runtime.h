@@ -17,7 +17,7 @@ namespace diatom {
 
 // A container as it is now. Times are nanoseconds since 1970 UTC, 0 = not yet.
 struct ContainerInfo {
-  std::string id;    // 64 hex digits
+  std::string id;  // 64 hex digits
   std::string name;
   std::string state;  // contract.md: created starting running paused stopping exited failed removing
   std::string image_id;
@@ -33,7 +33,7 @@ struct ContainerInfo {
   std::string engine;       // "qemu"
   std::string accelerator;  // "kvm", "hvf", "tcg" (emulation)
   std::string kernel;
-  std::string spec_json;    // everything that was decided, for inspect
+  std::string spec_json;  // everything that was decided, for inspect
 };
 
 // How far a start has come, for traces: "image", "upper", "vmm", "agent", "started", "exited", with the time since the
@@ -75,8 +75,8 @@ class Runtime {
 
   // Creates a container, starts it, carries its streams, and returns when it has ended. Blocks; one thread. An Error
   // whose cause lies before the program (no image, no engine, the VM failed) leaves no container behind when
-  // spec.auto_remove, and else one in state failed. `exit_code` of the program being absent or not executable (127, 126)
-  // is an Error with code start_failed; start_failure_exit_code() tells which.
+  // spec.auto_remove, and else one in state failed. `exit_code` of the program being absent or not executable (127,
+  // 126) is an Error with code start_failed; start_failure_exit_code() tells which.
   Result<RunResult> run(const ContainerSpec& spec, const RunOptions& options);
 
   // All containers, or those that have a VM; newest first. A dead monitor is noticed from its lock.
@@ -97,7 +97,7 @@ int run_exit_code(const Error& error);
 
 // What `doctor` tells: can this host run containers, by which engine, and what is missing.
 struct DoctorCheck {
-  std::string name;    // "host", "engine qemu", "kernel", "mke2fs", "store"
+  std::string name;  // "host", "engine qemu", "kernel", "mke2fs", "store"
   bool ok = false;
   bool required = true;
   std::string detail;  // what was found, or why not
@@ -105,7 +105,7 @@ struct DoctorCheck {
 };
 struct DoctorReport {
   std::vector<DoctorCheck> checks;
-  std::string engine;       // that would be chosen; empty when none can
+  std::string engine;  // that would be chosen; empty when none can
   std::string accelerator;
   bool usable = false;
 };

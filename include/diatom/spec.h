@@ -32,11 +32,11 @@ struct ContainerSpec {
   std::vector<TmpfsMount> tmpfs;
   std::map<std::string, std::string> labels;
 
-  double cpus = 2;                            // rounded up, clamped to what the host has
-  uint64_t memory_bytes = 512ULL << 20;       // at least 128 MiB
-  uint64_t disk_bytes = 64ULL << 30;          // of the writable layer; sparse
-  std::string engine;                         // "qemu"; the best usable one when empty
-  bool auto_remove = false;                   // remove the container when it ends
+  double cpus = 2;                       // rounded up, clamped to what the host has
+  uint64_t memory_bytes = 512ULL << 20;  // at least 128 MiB
+  uint64_t disk_bytes = 64ULL << 30;     // of the writable layer; sparse
+  std::string engine;                    // "qemu"; the best usable one when empty
+  bool auto_remove = false;              // remove the container when it ends
 };
 
 }  // namespace diatom

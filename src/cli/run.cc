@@ -1,5 +1,5 @@
-#include <fmt/core.h>
 #include <fcntl.h>
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/App.hpp>
@@ -119,7 +119,12 @@ Result<int> run(Flags& flags) {
   Timing timing;
   RunOptions options;
   bool quiet_terminal = ::isatty(2) == 0;
-  options.on_stage = [&](std::string_view stage, std::chrono::microseconds at) { timing.add(stage, at); };
+  // Stages as they are reached, for whoever looks for the one that hangs (and for the tests).
+  bool trace = std::getenv("DIATOM_TRACE") != nullptr;
+  options.on_stage = [&, trace](std::string_view stage, std::chrono::microseconds at) {
+    timing.add(stage, at);
+    if (trace) fmt::print(stderr, "diatom: stage {} after {} us\n", stage, at.count());
+  };
   options.on_warning = [&](std::string_view warning) {
     // One line, and only to a person: scripts read stderr of the program.
     if (!quiet_terminal) fmt::print(stderr, "diatom: {}\n", warning);

@@ -56,8 +56,8 @@ struct Selected {
 };
 Result<Selected> select_engine(std::span<const std::unique_ptr<Engine>> engines, std::string_view wanted);
 
-// The kernel that guests boot: $DIATOM_GUEST, else share/diatom/guest beside the program's bin/, else libkrunfw where
-// it is installed (its kernel is wrapped for QEMU below `cache`).
+// The kernel that guests boot: from $DIATOM_GUEST, else share/diatom/guest beside the program's bin/; libkrunfw's
+// (wrapped for QEMU below `cache`) where it is installed and there is no other, or DIATOM_KERNEL=libkrunfw asks for it.
 Result<GuestKernel> find_guest_kernel(const std::filesystem::path& cache);
 
 }  // namespace diatom::vm

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# make bench: every bench, interleaved with its peer, with the ratio. Quote them with machine and date in
+# docs/benchmarks.md.
+set -euo pipefail
+cd "$(dirname "$0")"
+echo "$(nproc) CPUs, $(uname -srm), $(git rev-parse --short HEAD), $(date -u +%F)"
+echo '== cold start'
+./cold_run.py
+echo '== image conversion'
+./erofs_vs_umoci.*

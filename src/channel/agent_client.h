@@ -1,0 +1,82 @@
+// The host's end of the guest's agent. Everything that comes from the guest is hostile: bounded, decoded totally, and a
+// typed error (Errc::guest) when it makes no sense. Resources and bodies: docs/format/channel.md.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "channel/connection.h"
+#include "channel/messages.h"
+
+namespace diatom::channel {
+
+enum class Output { stdout_stream = 0, stderr_stream = 1 };
+
+struct ProcessHandlers {
+  // The program has been executed, or why not: StartFailure tells docker's exit code with it.
+  std::function<void(std::expected<void, StartFailure>)> on_started;
+  std::function<void(Output, std::span<const std::byte>)> on_output;  // answered by consumed()
+  std::function<void(Output)> on_output_end;
+  std::function<void()> on_stdin_writable;          // room again after write_stdin() took less than offered
+  std::function<void(Result<ExitReport>)> on_exit;  // once, after both outputs have ended
+};
+
+// One for each VM; lives on the loop's thread. Requests may be made before the agent is there: they wait.
+class AgentClient {
+ public:
+  // Takes the channel. `on_lost` is called once when it breaks.
+  static Result<std::unique_ptr<AgentClient>> connect(EventLoop& loop, UniqueFd channel,
+                                                      std::function<void(Error)> on_lost);
+  AgentClient(const AgentClient&) = delete;
+  AgentClient& operator=(const AgentClient&) = delete;
+  AgentClient(AgentClient&&) = delete;
+  AgentClient& operator=(AgentClient&&) = delete;
+  ~AgentClient() = default;
+
+  // What is asked between the two goes out in one write.
+  void cork() { connection_->cork(); }
+  void uncork() { connection_->uncork(); }
+
+  void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
+  // `id`: "main" is the container's first process.
+  void start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
+  size_t write_stdin(std::string_view id, std::span<const std::byte> data);  // returns what it took
+  void close_stdin(std::string_view id);
+  void consumed(std::string_view id, Output output, size_t bytes);
+  void close_output(std::string_view id, Output output);  // nobody reads it: the program gets SIGPIPE
+  void kill(std::string_view id, int signal, std::function<void(Result<>)> done);
+  void resize(std::string_view id, uint16_t rows, uint16_t cols);
+  // Kills what is left, writes the disks out, unmounts them.
+  void shutdown(std::function<void(Result<>)> done);
+
+ private:
+  struct Process {
+    ProcessHandlers handlers;
+    StreamId stdin_stream = 0;
+    StreamId outputs[2] = {0, 0};
+    int open_outputs = 0;
+    bool failed = false;
+    std::optional<Result<ExitReport>> exit;
+  };
+  struct Response {
+    int status = 0;
+    std::string body;
+  };
+
+  AgentClient() = default;
+  Process* find(std::string_view id);
+  // A request with a message as its body and one as its answer. `response` lacks when the channel broke.
+  void call(Request request, std::string_view body, std::function<void(std::optional<Response>)> done);
+  void open_output(Process& process, const std::string& path, Output output);
+  static void try_exit(Process& process);
+
+  std::unique_ptr<Connection> connection_;
+  std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
+};
+
+}  // namespace diatom::channel

@@ -1,0 +1,329 @@
+#include "channel/connection.h"
+
+#include <fcntl.h>
+#include <nghttp2/nghttp2.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace diatom::channel {
+
+namespace {
+
+constexpr size_t read_block = 128 << 10;
+constexpr size_t write_block = 128 << 10;
+constexpr uint32_t frame_size = 64 << 10;
+// Of all streams together; never the limit: each stream's own window is consumed from this one at once.
+constexpr int32_t connection_window = 64 << 20;
+
+nghttp2_nv header(std::string_view name, std::string_view value) {
+  auto bytes = [](std::string_view text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
+  return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NO_INDEX};
+}
+
+Error nghttp2_error(std::string_view what, ssize_t code) {
+  return {Errc::guest, "guest channel: " + std::string(what) + ": " + nghttp2_strerror(static_cast<int>(code)), ""};
+}
+
+}  // namespace
+
+// What nghttp2 calls. `user` is the Connection.
+struct Connection::Callbacks {
+  static Connection& self(void* user) { return *static_cast<Connection*>(user); }
+
+  static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Connection& connection = self(user);
+    if (connection.role_ == Role::server && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+      connection.streams_[frame->hd.stream_id] = std::make_unique<Stream>();
+    return 0;
+  }
+
+  static int header(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                    const uint8_t* value, size_t value_size, uint8_t, void* user) {
+    Stream* stream = self(user).find(frame->hd.stream_id);
+    if (stream == nullptr) return 0;
+    std::string_view key(reinterpret_cast<const char*>(name), name_size);
+    std::string_view text(reinterpret_cast<const char*>(value), value_size);
+    if (key == ":method") stream->incoming.method = text;
+    if (key == ":path") stream->incoming.path = text;
+    if (key == ":status") std::from_chars(text.data(), text.data() + text.size(), stream->status);
+    return 0;
+  }
+
+  static int frame_received(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    Connection& connection = self(user);
+    StreamId id = frame->hd.stream_id;
+    Stream* stream = connection.find(id);
+    if (stream == nullptr) return 0;
+    if (frame->hd.type == NGHTTP2_HEADERS) {
+      if (connection.role_ == Role::server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        stream->handlers = connection.on_request_(id, stream->incoming);
+      } else if (connection.role_ == Role::client && stream->handlers.on_status) {
+        stream->handlers.on_status(stream->status);
+      }
+      stream = connection.find(id);
+    }
+    bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+                (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
+    if (ends && stream != nullptr && stream->handlers.on_end) stream->handlers.on_end();
+    return 0;
+  }
+
+  static int data(nghttp2_session* session, uint8_t, int32_t id, const uint8_t* bytes, size_t size, void* user) {
+    // The connection's window must never be what holds a stream up.
+    nghttp2_session_consume_connection(session, size);
+    Stream* stream = self(user).find(id);
+    if (stream != nullptr && stream->handlers.on_data)
+      stream->handlers.on_data(std::as_bytes(std::span(bytes, size)));
+    else
+      nghttp2_session_consume_stream(session, id, size);
+    return 0;
+  }
+
+  static int closed(nghttp2_session*, int32_t id, uint32_t error, void* user) {
+    Connection& connection = self(user);
+    auto node = connection.streams_.extract(id);
+    if (!node.empty() && node.mapped()->handlers.on_close) node.mapped()->handlers.on_close(error == NGHTTP2_NO_ERROR);
+    return 0;
+  }
+
+  static ssize_t read_body(nghttp2_session*, int32_t id, uint8_t* out, size_t room, uint32_t* flags,
+                           nghttp2_data_source*, void* user) {
+    Stream* stream = self(user).find(id);
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    size_t size = std::min(room, stream->out.size() - stream->out_begin);
+    if (size == 0 && !stream->finished) {
+      stream->starved = true;
+      return NGHTTP2_ERR_DEFERRED;
+    }
+    std::memcpy(out, stream->out.data() + stream->out_begin, size);
+    stream->out_begin += size;
+    if (stream->out_begin == stream->out.size()) {
+      stream->out.clear();
+      stream->out_begin = 0;
+      if (stream->finished) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    }
+    return static_cast<ssize_t>(size);
+  }
+
+  static ssize_t frame_length(nghttp2_session*, uint8_t, int32_t, int32_t connection_left, int32_t stream_left,
+                              uint32_t frame_max, void*) {
+    return std::min({connection_left, stream_left, static_cast<int32_t>(frame_max)});
+  }
+};
+
+void Connection::FreeSession::operator()(nghttp2_session* session) const { nghttp2_session_del(session); }
+
+Connection::Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request,
+                       std::function<void(Error)> on_lost)
+    : loop_(loop), fd_(std::move(fd)), role_(role), on_request_(std::move(on_request)), on_lost_(std::move(on_lost)) {}
+
+Connection::~Connection() {
+  if (fd_) loop_.forget(fd_.get());
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request,
+                                                     std::function<void(Error)> on_lost) {
+  std::unique_ptr<Connection> connection(
+      new Connection(loop, std::move(fd), role, std::move(on_request), std::move(on_lost)));
+  TRY(connection->begin());
+  return connection;
+}
+
+Result<> Connection::begin() {
+  if (::fcntl(fd_.get(), F_SETFL, ::fcntl(fd_.get(), F_GETFL) | O_NONBLOCK) < 0) return fail_errno("guest channel");
+  nghttp2_session_callbacks* callbacks = nullptr;
+  nghttp2_session_callbacks_new(&callbacks);
+  nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::begin_headers);
+  nghttp2_session_callbacks_set_on_header_callback(callbacks, Callbacks::header);
+  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::frame_received);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::data);
+  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::closed);
+  nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, Callbacks::frame_length);
+  nghttp2_option* option = nullptr;
+  nghttp2_option_new(&option);
+  nghttp2_option_set_no_auto_window_update(option, 1);
+  nghttp2_option_set_max_reserved_remote_streams(option, 0);
+  nghttp2_session* session = nullptr;
+  int made = role_ == Role::client ? nghttp2_session_client_new2(&session, callbacks, this, option)
+                                   : nghttp2_session_server_new2(&session, callbacks, this, option);
+  nghttp2_option_del(option);
+  nghttp2_session_callbacks_del(callbacks);
+  if (made != 0) return std::unexpected(nghttp2_error("begin", made));
+  session_.reset(session);
+
+  std::array settings = {
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, stream_window},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_FRAME_SIZE, frame_size},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0},
+      nghttp2_settings_entry{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, 8192},
+  };
+  nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, connection_window);
+  loop_.on_readable(fd_.get(), [this] { readable(); });
+  if (corked_ == 0) flush();
+  return {};
+}
+
+Connection::Stream* Connection::find(StreamId id) {
+  auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second.get();
+}
+
+StreamId Connection::request(const Request& request, StreamHandlers handlers) {
+  std::array headers = {header(":method", request.method), header(":scheme", "http"), header(":path", request.path),
+                        header(":authority", "agent")};
+  nghttp2_data_provider body{};
+  body.read_callback = Callbacks::read_body;
+  if (lost_) {
+    if (handlers.on_close) handlers.on_close(false);
+    return -1;
+  }
+  StreamId id = nghttp2_submit_request(session_.get(), nullptr, headers.data(), headers.size(), &body, nullptr);
+  if (id < 0) {
+    if (handlers.on_close) handlers.on_close(false);
+    return id;
+  }
+  streams_[id] = std::make_unique<Stream>();
+  streams_[id]->handlers = std::move(handlers);
+  if (corked_ == 0) flush();
+  return id;
+}
+
+void Connection::respond(StreamId stream, int status) {
+  if (find(stream) == nullptr) return;
+  std::string text = std::to_string(status);
+  std::array headers = {header(":status", text)};
+  nghttp2_data_provider body{};
+  body.read_callback = Callbacks::read_body;
+  nghttp2_submit_response(session_.get(), stream, headers.data(), headers.size(), &body);
+  if (corked_ == 0) flush();
+}
+
+void Connection::resume(StreamId id, Stream& stream) {
+  if (stream.starved) {
+    stream.starved = false;
+    nghttp2_session_resume_data(session_.get(), id);
+  }
+  if (corked_ == 0) flush();
+}
+
+size_t Connection::room(StreamId id) const {
+  auto found = streams_.find(id);
+  if (found == streams_.end()) return 0;
+  size_t held = found->second->out.size() - found->second->out_begin;
+  return held >= send_buffer ? 0 : send_buffer - held;
+}
+
+size_t Connection::send(StreamId id, std::span<const std::byte> data) {
+  Stream* stream = find(id);
+  if (stream == nullptr || stream->finished) return data.size();  // nobody is there to take it
+  size_t size = std::min(data.size(), room(id));
+  stream->want_room = size < data.size();
+  if (size == 0) return 0;
+  stream->out.append(reinterpret_cast<const char*>(data.data()), size);
+  resume(id, *stream);
+  return size;
+}
+
+void Connection::send_all(StreamId id, std::string_view body) {
+  Stream* stream = find(id);
+  if (stream == nullptr || stream->finished) return;
+  stream->out.append(body);
+  resume(id, *stream);
+}
+
+void Connection::finish(StreamId id) {
+  Stream* stream = find(id);
+  if (stream == nullptr || stream->finished) return;
+  stream->finished = true;
+  resume(id, *stream);
+}
+
+void Connection::reset(StreamId id) {
+  if (find(id) == nullptr) return;
+  nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_CANCEL);
+  if (corked_ == 0) flush();
+}
+
+void Connection::consume(StreamId id, size_t bytes) {
+  if (lost_) return;
+  nghttp2_session_consume_stream(session_.get(), id, bytes);
+  if (corked_ == 0) flush();
+}
+
+void Connection::uncork() {
+  if (--corked_ == 0 && !lost_) flush();
+}
+
+void Connection::readable() {
+  std::array<uint8_t, read_block> block;
+  ssize_t got = ::read(fd_.get(), block.data(), block.size());
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) return lose({Errc::guest, "guest channel: the other end has gone", ""});
+  ++corked_;
+  ssize_t used = nghttp2_session_mem_recv(session_.get(), block.data(), static_cast<size_t>(got));
+  --corked_;
+  if (used < 0) return lose(nghttp2_error("read", used));
+  flush();
+}
+
+void Connection::flush() {
+  if (lost_) return;
+  for (;;) {
+    while (pending_.size() - pending_begin_ < write_block) {
+      const uint8_t* bytes = nullptr;
+      ssize_t size = nghttp2_session_mem_send(session_.get(), &bytes);
+      if (size < 0) return lose(nghttp2_error("write", size));
+      if (size == 0) break;
+      pending_.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
+    }
+    if (pending_begin_ == pending_.size()) break;
+    ssize_t put = ::write(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno != EAGAIN)
+      return lose({Errc::guest, std::string("guest channel: write: ") + std::strerror(errno), ""});
+    if (put <= 0) break;
+    pending_begin_ += static_cast<size_t>(put);
+    if (pending_begin_ == pending_.size()) {
+      pending_.clear();
+      pending_begin_ = 0;
+    }
+  }
+  bool blocked = pending_begin_ < pending_.size();
+  if (blocked != watching_writable_) {
+    watching_writable_ = blocked;
+    if (blocked)
+      loop_.on_writable(fd_.get(), [this] { flush(); });
+    else
+      loop_.forget_writable(fd_.get());
+  }
+  if (nghttp2_session_want_read(session_.get()) == 0 && nghttp2_session_want_write(session_.get()) == 0)
+    return lose({Errc::guest, "guest channel: closed by the other end", ""});
+  // Whoever waits for room is told last: the handler sends, which comes back here.
+  for (auto it = streams_.begin(); it != streams_.end();) {
+    auto& [id, stream] = *it++;
+    if (!stream->want_room || room(id) < send_buffer / 2 || !stream->handlers.on_writable) continue;
+    stream->want_room = false;
+    auto handler = stream->handlers.on_writable;
+    loop_.after(std::chrono::milliseconds(0), handler);
+  }
+}
+
+void Connection::lose(Error error) {
+  if (lost_) return;
+  lost_ = true;
+  loop_.forget(fd_.get());
+  auto streams = std::move(streams_);
+  streams_.clear();
+  for (auto& [id, stream] : streams)
+    if (stream->handlers.on_close) stream->handlers.on_close(false);
+  if (on_lost_) on_lost_(std::move(error));
+}
+
+}  // namespace diatom::channel

@@ -1,0 +1,113 @@
+// One HTTP/2 connection (RFC 9113, by nghttp2) over one duplex byte stream: the guest channel. Both ends use it. Every
+// stream has its own flow control: a receiver that does not consume() stalls that stream and no other, and each side
+// holds at most `stream_window` bytes for a stream it receives and `send_buffer` bytes for one that it sends.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/event_loop.h"
+
+struct nghttp2_session;
+
+namespace diatom::channel {
+
+inline constexpr uint32_t stream_window = 256 << 10;
+inline constexpr size_t send_buffer = 256 << 10;
+inline constexpr uint32_t max_streams = 4096;
+
+using StreamId = int32_t;
+
+struct Request {
+  std::string method;
+  std::string path;
+};
+
+// All optional. None is called after on_close.
+struct StreamHandlers {
+  std::function<void(int status)> on_status;                // client: the response's headers are there
+  std::function<void(std::span<const std::byte>)> on_data;  // answered by consume()
+  std::function<void()> on_end;                             // the peer has sent everything
+  std::function<void()> on_writable;                        // send() took less than offered, and has room again
+  std::function<void(bool clean)> on_close;                 // not clean: reset by the peer or lost
+};
+
+// Lives on the loop's thread.
+class Connection {
+ public:
+  enum class Role { client, server };
+  // Called for each request; returns the handlers of its stream.
+  using RequestHandler = std::function<StreamHandlers(StreamId, const Request&)>;
+
+  // Takes the descriptor, and makes it non-blocking. `on_lost` is called once, when the peer has gone or speaks
+  // nonsense; every stream is closed before.
+  static Result<std::unique_ptr<Connection>> open(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request,
+                                                  std::function<void(Error)> on_lost);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  Connection(Connection&&) = delete;
+  Connection& operator=(Connection&&) = delete;
+  ~Connection();
+
+  // Client. The stream's own sending side is open until finish().
+  StreamId request(const Request& request, StreamHandlers handlers);
+  // Server, once a stream. Its body follows by send() and ends with finish().
+  void respond(StreamId stream, int status);
+
+  size_t send(StreamId stream, std::span<const std::byte> data);  // returns what it took
+  void send_all(StreamId stream, std::string_view body);          // a message of ours: taken whole
+  void finish(StreamId stream);                                   // nothing more will be sent
+  void reset(StreamId stream);
+  void consume(StreamId stream, size_t bytes);
+  size_t room(StreamId stream) const;  // how much send() would take
+
+  // Between the two nothing is written; then all at once. They nest.
+  void cork() { ++corked_; }
+  void uncork();
+
+ private:
+  struct Stream {
+    StreamHandlers handlers;
+    std::string out;
+    size_t out_begin = 0;
+    bool finished = false;
+    bool starved = false;  // nghttp2 waits for data
+    bool want_room = false;
+    Request incoming;  // server: headers as they come
+    int status = 0;
+  };
+  struct Callbacks;
+  struct FreeSession {
+    void operator()(nghttp2_session* session) const;
+  };
+
+  Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request, std::function<void(Error)> on_lost);
+  Result<> begin();
+  Stream* find(StreamId id);
+  void readable();
+  void flush();
+  void lose(Error error);
+  void resume(StreamId id, Stream& stream);
+
+  EventLoop& loop_;
+  UniqueFd fd_;
+  Role role_;
+  RequestHandler on_request_;
+  std::function<void(Error)> on_lost_;
+  std::unique_ptr<nghttp2_session, FreeSession> session_;
+  std::map<StreamId, std::unique_ptr<Stream>> streams_;
+  std::string pending_;  // serialised, not yet written
+  size_t pending_begin_ = 0;
+  int corked_ = 0;
+  bool watching_writable_ = false;
+  bool lost_ = false;
+};
+
+}  // namespace diatom::channel

@@ -1,0 +1,66 @@
+// What host and agent say to each other, as values and as JSON. Strings are bytes: argv and environment of a program
+// need not be UTF-8. Decoding is total: whatever comes, it is a value or an error that names the field.
+// (docs/format/channel.md)
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace diatom::channel {
+
+struct TmpfsConfig {
+  std::string path;     // absolute
+  std::string options;  // of tmpfs(5), and nosuid, noexec, …
+};
+
+// What the agent makes before it starts the first process.
+struct ContainerConfig {
+  std::string hostname;
+  std::vector<std::string> resolv_conf;  // lines
+  std::vector<std::string> extra_hosts;  // lines, below those for localhost and the container itself
+  bool read_only = false;
+  bool has_upper = true;  // a disk with the serial "upper"; the root is the image alone otherwise
+  std::vector<TmpfsConfig> tmpfs;
+  uint64_t shm_bytes = 64 << 20;
+  uint64_t cpu_quota_us = 0;  // of each 100 ms; 0 = all
+  uint64_t pids_max = 0;      // 0 = no limit
+};
+
+struct ProcessConfig {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // "K=V"
+  std::string cwd = "/";
+  std::string user;  // "", "name", "uid", "name:group", "uid:gid"
+  bool tty = false;
+  uint16_t rows = 24;
+  uint16_t cols = 80;
+  bool open_stdin = false;
+};
+
+struct ExitReport {
+  int code = 0;  // 128 + signal when a signal ended it
+  int signal = 0;
+  bool oom_killed = false;
+};
+
+// A start that failed says with which code docker's `run` would exit: 127 no such program, 126 not executable, 125.
+struct StartFailure {
+  int exit_code = 125;
+  std::string message;
+};
+
+std::string encode(const ContainerConfig& config);
+std::string encode(const ProcessConfig& config);
+std::string encode(const ExitReport& report);
+std::string encode(const StartFailure& failure);
+
+Result<ContainerConfig> decode_container_config(std::string_view text);
+Result<ProcessConfig> decode_process_config(std::string_view text);
+Result<ExitReport> decode_exit_report(std::string_view text);
+Result<StartFailure> decode_start_failure(std::string_view text);
+
+}  // namespace diatom::channel

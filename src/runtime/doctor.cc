@@ -1,0 +1,109 @@
+// `doctor`: every part that a container needs, looked at one by one.
+
+#include <fmt/core.h>
+#include <sys/statvfs.h>
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/platform/platform.h"
+#include "base/size.h"
+#include "diatom/runtime.h"
+#include "store/paths.h"
+#include "vm/engine.h"
+#include "vm/qemu/qemu_engine.h"
+
+namespace diatom {
+
+namespace {
+
+constexpr uint64_t little_space = 1ULL << 30;
+
+DoctorCheck host_check() {
+  platform::HostInfo host = platform::host_info();
+  return {.name = "host",
+          .ok = true,
+          .detail = fmt::format("{} {} ({}), {} CPUs, {}", host.os, host.kernel, host.arch, host.cpus,
+                                format_size(host.memory_bytes)),
+          .hint = {}};
+}
+
+DoctorCheck virtualisation_check() {
+  platform::Virtualisation found = platform::probe_virtualisation();
+  return {.name = found.name,
+          .ok = found.usable,
+          .required = false,
+          .detail = found.usable ? "hardware virtualisation works" : found.reason,
+          .hint = "containers run by emulation: correct, but several times slower"};
+}
+
+DoctorCheck engine_check(const vm::Engine& engine) {
+  vm::Availability found = engine.probe();
+  DoctorCheck check{.name = "engine " + std::string(engine.name()), .ok = found.usable, .detail = {}, .hint = {}};
+  if (!found.usable) {
+    check.detail = found.reason;
+    return check;
+  }
+  check.detail = fmt::format("{}, accelerator {}", vm::qemu_version().value_or("unknown version"), found.accelerator);
+  return check;
+}
+
+DoctorCheck kernel_check(const fs::path& cache) {
+  auto kernel = vm::find_guest_kernel(cache);
+  DoctorCheck check{.name = "guest kernel", .ok = kernel.has_value(), .detail = {}, .hint = {}};
+  if (kernel) {
+    check.detail = fmt::format("{}: {}", kernel->version, kernel->image.string());
+  } else {
+    check.detail = kernel.error().message;
+    check.hint = kernel.error().hint;
+  }
+  return check;
+}
+
+DoctorCheck mke2fs_check() {
+  auto program = find_program("mke2fs");
+  return {.name = "mke2fs",
+          .ok = program.has_value(),
+          .detail = program.value_or("not installed: it makes the writable layer of a container"),
+          .hint = "on Debian, apt-get install e2fsprogs"};
+}
+
+DoctorCheck store_check(const fs::path& home) {
+  DoctorCheck check{.name = "store", .detail = home.string(), .hint = {}};
+  // The nearest folder that is there: doctor makes nothing.
+  fs::path existing = home;
+  std::error_code error;
+  while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
+  struct statvfs space {};
+  if (::access(existing.c_str(), W_OK) != 0 || ::statvfs(existing.c_str(), &space) != 0) {
+    check.detail += ": cannot be written";
+    check.hint = "set DIATOM_HOME to a folder of yours";
+    return check;
+  }
+  uint64_t free = static_cast<uint64_t>(space.f_bavail) * space.f_frsize;
+  check.detail += fmt::format(", {} free", format_size(free));
+  check.ok = free >= little_space;
+  check.hint = "less than 1 GiB is free: images and writable layers grow there";
+  return check;
+}
+
+}  // namespace
+
+DoctorReport doctor() {
+  DoctorReport report;
+  store::Paths paths = store::default_paths();
+  report.checks = {host_check(), virtualisation_check()};
+  auto engines = vm::all_engines();
+  for (const auto& engine : engines) report.checks.push_back(engine_check(*engine));
+  report.checks.push_back(kernel_check(paths.home / "kernels"));
+  report.checks.push_back(mke2fs_check());
+  report.checks.push_back(store_check(paths.home));
+  report.usable = true;
+  for (const DoctorCheck& check : report.checks) report.usable = report.usable && (check.ok || !check.required);
+  if (auto selected = vm::select_engine(engines, "")) {
+    report.engine = selected->engine->name();
+    report.accelerator = selected->availability.accelerator;
+  }
+  return report;
+}
+
+}  // namespace diatom

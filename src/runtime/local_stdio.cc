@@ -1,0 +1,150 @@
+#include "runtime/local_stdio.h"
+
+#include <limits.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace diatom {
+
+namespace {
+
+using channel::Output;
+
+// A pipe that poll() calls writable takes this much without blocking (POSIX: PIPE_BUF).
+constexpr size_t unblocking_write = PIPE_BUF;
+constexpr size_t stdin_block = 64 << 10;
+
+bool never_blocks(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
+}  // namespace
+
+std::optional<TerminalSize> terminal_size(int fd) {
+  winsize size{};
+  if (::isatty(fd) == 0 || ::ioctl(fd, TIOCGWINSZ, &size) < 0) return std::nullopt;
+  return TerminalSize{size.ws_row, size.ws_col};
+}
+
+LocalStdio::LocalStdio(EventLoop& loop, LocalStdioOptions options) : loop_(loop), options_(options) {
+  sink(Output::stdout_stream).fd = options.stdout_fd;
+  sink(Output::stderr_stream).fd = options.stderr_fd;
+}
+
+LocalStdio::~LocalStdio() {
+  watch_stdin(false);
+  for (Sink& one : sinks_)
+    if (one.watched) loop_.forget(one.fd);
+  if (saved_mode_) ::tcsetattr(options_.stdin_fd, TCSADRAIN, &*saved_mode_);
+}
+
+void LocalStdio::started() {
+  if (!options_.open_stdin) return;
+  termios mode{};
+  if (options_.tty && ::tcgetattr(options_.stdin_fd, &mode) == 0) {
+    saved_mode_ = mode;
+    ::cfmakeraw(&mode);
+    ::tcsetattr(options_.stdin_fd, TCSADRAIN, &mode);
+  }
+  watch_stdin(true);
+}
+
+void LocalStdio::watch_stdin(bool on) {
+  if (on == stdin_watched_ || (on && stdin_ended_)) return;
+  stdin_watched_ = on;
+  if (on)
+    loop_.on_readable(options_.stdin_fd, [this] { read_stdin(); });
+  else
+    loop_.forget(options_.stdin_fd);
+}
+
+void LocalStdio::read_stdin() {
+  typed_.resize(stdin_block);
+  ssize_t got = ::read(options_.stdin_fd, typed_.data(), typed_.size());
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
+    typed_.clear();
+    return;
+  }
+  typed_.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  if (got <= 0) {
+    watch_stdin(false);
+    stdin_ended_ = true;
+    monitor_->close_stdin();
+    return;
+  }
+  offer_stdin();
+}
+
+void LocalStdio::offer_stdin() {
+  size_t taken = monitor_->write_stdin(typed_);
+  typed_.erase(typed_.begin(), typed_.begin() + static_cast<ptrdiff_t>(taken));
+  // What was not taken is offered again by stdin_writable(); until then nothing more is read.
+  watch_stdin(typed_.empty());
+}
+
+void LocalStdio::stdin_writable() {
+  if (!typed_.empty()) offer_stdin();
+}
+
+void LocalStdio::output(Output output, std::span<const std::byte> data) {
+  Sink& to = sink(output);
+  if (to.broken) {
+    monitor_->consumed(output, data.size());
+    return;
+  }
+  to.pending.insert(to.pending.end(), data.begin(), data.end());
+  if (!to.watched) write_pending(output);
+}
+
+void LocalStdio::write_pending(Output output) {
+  Sink& to = sink(output);
+  bool whole = never_blocks(to.fd);
+  size_t done = 0;
+  while (to.begin < to.pending.size()) {
+    size_t left = to.pending.size() - to.begin;
+    // Without poll's word only a file may be written: the first block of a pipe waits for it.
+    if (!whole && (!to.watched || done > 0)) break;
+    ssize_t put = ::write(to.fd, to.pending.data() + to.begin, whole ? left : std::min(left, unblocking_write));
+    if (put < 0 && (errno == EINTR || errno == EAGAIN)) break;
+    if (put < 0) {
+      to.broken = true;
+      done += left;
+      to.begin = to.pending.size();
+      monitor_->close_output(output);
+      break;
+    }
+    to.begin += static_cast<size_t>(put);
+    done += static_cast<size_t>(put);
+  }
+  if (done > 0) monitor_->consumed(output, done);
+  bool empty = to.begin == to.pending.size();
+  if (empty) {
+    to.pending.clear();
+    to.begin = 0;
+  }
+  if (!empty && !to.watched) {
+    loop_.on_writable(to.fd, [this, output] { write_pending(output); });
+    to.watched = true;
+  } else if (empty && to.watched) {
+    loop_.forget(to.fd);
+    to.watched = false;
+  }
+  check_drained();
+}
+
+void LocalStdio::drain(std::function<void()> done) {
+  on_drained_ = std::move(done);
+  check_drained();
+}
+
+void LocalStdio::check_drained() {
+  bool empty = std::ranges::all_of(sinks_, [](const Sink& one) { return one.pending.empty(); });
+  if (empty && on_drained_) std::exchange(on_drained_, nullptr)();
+}
+
+}  // namespace diatom

@@ -1,0 +1,76 @@
+// Joins a container's program to this process's own descriptors: what somebody who types `run` sees.
+#pragma once
+
+#include <termios.h>
+
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "runtime/monitor.h"
+
+namespace diatom {
+
+struct LocalStdioOptions {
+  int stdin_fd = 0;
+  int stdout_fd = 1;
+  int stderr_fd = 2;
+  bool open_stdin = false;
+  bool tty = false;
+};
+
+struct TerminalSize {
+  uint16_t rows = 24;
+  uint16_t cols = 80;
+};
+// Of the terminal behind `fd`; empty when it is none.
+std::optional<TerminalSize> terminal_size(int fd);
+
+// Borrows the descriptors and the monitor. The terminal gets its old mode back in the destructor.
+class LocalStdio {
+ public:
+  LocalStdio(EventLoop& loop, LocalStdioOptions options);
+  LocalStdio(const LocalStdio&) = delete;
+  LocalStdio& operator=(const LocalStdio&) = delete;
+  LocalStdio(LocalStdio&&) = delete;
+  LocalStdio& operator=(LocalStdio&&) = delete;
+  ~LocalStdio();
+
+  void attach(Monitor& monitor) { monitor_ = &monitor; }
+  void started();  // from here on stdin is read, and a terminal is in raw mode
+  void output(channel::Output output, std::span<const std::byte> data);
+  void stdin_writable();
+  // Calls `done` when everything has been written out; at most once, perhaps before it returns.
+  void drain(std::function<void()> done);
+
+ private:
+  struct Sink {
+    int fd = -1;
+    bool broken = false;   // its reader has gone
+    bool watched = false;  // waiting until it can be written
+    std::vector<std::byte> pending;
+    size_t begin = 0;  // of what is pending
+  };
+  Sink& sink(channel::Output output) { return sinks_[static_cast<size_t>(output)]; }
+  void write_pending(channel::Output output);
+  void read_stdin();
+  void offer_stdin();
+  void watch_stdin(bool on);
+  void check_drained();
+
+  EventLoop& loop_;
+  LocalStdioOptions options_;
+  Monitor* monitor_ = nullptr;
+  std::array<Sink, 2> sinks_;
+  std::vector<std::byte> typed_;  // read from stdin, not yet taken by the monitor
+  bool stdin_watched_ = false;
+  bool stdin_ended_ = false;
+  std::optional<termios> saved_mode_;
+  std::function<void()> on_drained_;
+};
+
+}  // namespace diatom

@@ -1,0 +1,151 @@
+#include "runtime/monitor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace diatom {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view main_process = "main";
+constexpr auto shutdown_deadline = 10s;  // for the guest to write its disk out
+constexpr size_t last_console_lines = 5;
+
+}  // namespace
+
+Monitor::Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers)
+    : loop_(loop), plan_(std::move(plan)), handlers_(std::move(handlers)) {}
+
+Monitor::~Monitor() {
+  if (console_) loop_.forget(console_.get());
+  if (machine_) loop_.forget(machine_->exit_event());
+}
+
+Result<> Monitor::start(vm::Engine& engine) {
+  console_log_ = TRY(ConsoleLog::create(plan_.machine.directory / "console.log"));
+  machine_ = TRY(engine.boot(plan_.machine));
+  stage("vmm");
+  watch_console();
+  watch_exit();
+  agent_ = TRY(channel::AgentClient::connect(loop_, machine_->take_channel(), [this](Error error) {
+    // The VM's own end tells more than the channel's; it comes at once when there is one.
+    loop_.after(2s, [this, error = std::move(error)] { abort(error); });
+  }));
+  // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
+  agent_->start_container(plan_.container, [this](Result<> result) {
+    if (!result) return abort(result.error());
+    stage("agent");
+  });
+  agent_->start_process(std::string(main_process), plan_.process,
+                        {.on_started =
+                             [this](Result<> result) {
+                               if (!result) return abort(result.error());
+                               phase_ = Phase::running;
+                               stage("started");
+                               handlers_.on_started();
+                             },
+                         .on_output = handlers_.on_output,
+                         .on_output_end = handlers_.on_output_end,
+                         .on_stdin_writable = handlers_.on_stdin_writable,
+                         .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }});
+  loop_.after(plan_.start_timeout, [this] {
+    if (phase_ == Phase::booting)
+      abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
+             "`diatom doctor` checks the host; the console is in console.log"});
+  });
+  return {};
+}
+
+void Monitor::watch_console() {
+  console_ = machine_->take_console();
+  ::fcntl(console_.get(), F_SETFL, O_NONBLOCK);
+  loop_.on_readable(console_.get(), [this] {
+    std::array<std::byte, 4096> buffer;
+    ssize_t got = ::read(console_.get(), buffer.data(), buffer.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got > 0) return console_log_->append(std::span(buffer).first(static_cast<size_t>(got)));
+    loop_.forget(console_.get());
+    console_.reset();
+  });
+}
+
+void Monitor::watch_exit() {
+  loop_.on_readable(machine_->exit_event(), [this] { machine_ended(); });
+}
+
+size_t Monitor::write_stdin(std::span<const std::byte> data) { return agent_->write_stdin(main_process, data); }
+void Monitor::close_stdin() { agent_->close_stdin(main_process); }
+void Monitor::consumed(channel::Output output, size_t bytes) {
+  if (agent_) agent_->consumed(main_process, output, bytes);
+}
+void Monitor::close_output(channel::Output output) { agent_->close_output(main_process, output); }
+void Monitor::resize(uint16_t rows, uint16_t cols) {
+  if (running()) agent_->resize(main_process, rows, cols);
+}
+
+void Monitor::kill(int signal) {
+  if (phase_ == Phase::booting) return abort({Errc::cancelled, "start container: interrupted", ""});
+  // A signal to a program that has just ended goes nowhere, as with kill(1).
+  if (running()) agent_->kill(main_process, signal, [](Result<>) {});
+}
+
+void Monitor::abort(Error error) {
+  if (phase_ == Phase::ended) return;
+  if (!report_) report_ = std::unexpected(std::move(error));
+  machine_->kill();  // machine_ended() follows
+}
+
+void Monitor::program_ended(Result<channel::ExitReport> report) {
+  if (phase_ == Phase::ended || report_) return;
+  stage("exited");
+  report_ = std::move(report);
+  phase_ = Phase::stopping;
+  if (!plan_.keep_disk) return machine_->kill();
+  agent_->shutdown([this](Result<>) { machine_->kill(); });
+  loop_.after(shutdown_deadline, [this] {
+    if (phase_ == Phase::stopping) machine_->kill();
+  });
+}
+
+void Monitor::machine_ended() {
+  loop_.forget(machine_->exit_event());
+  std::string words;
+  if (auto reaped = machine_->reap()) words = *reaped;
+  bool was_running = phase_ == Phase::running;
+  phase_ = Phase::ended;
+  // The console's last words are still in its socket.
+  if (console_) {
+    std::array<std::byte, 4096> buffer;
+    for (ssize_t got; (got = ::read(console_.get(), buffer.data(), buffer.size())) > 0;)
+      console_log_->append(std::span(buffer).first(static_cast<size_t>(got)));
+  }
+  if (!report_) {
+    std::string what = was_running ? "run" : "start";
+    report_ = fail(was_running ? Errc::guest : Errc::start_failed,
+                   what + " container " + plan_.machine.id.substr(0, 12) + ": its VM ended unexpectedly");
+  }
+  if (!*report_ && report_->error().code != Errc::cancelled && report_->error().code != Errc::start_failed)
+    *report_ = std::unexpected(with_last_words(report_->error(), words));
+  else if (!*report_ && !words.empty())
+    *report_ = std::unexpected(with_last_words(report_->error(), words));
+  handlers_.on_end(*report_);
+}
+
+Error Monitor::with_last_words(Error error, const std::string& vmm_words) const {
+  if (!vmm_words.empty()) error.message += ": " + vmm_words;
+  std::string lines = console_log_->tail(last_console_lines);
+  if (!lines.empty()) error.hint += (error.hint.empty() ? "" : "\n  ") + ("the guest's console ended with:\n" + lines);
+  return error;
+}
+
+void Monitor::stage(std::string_view name) {
+  if (handlers_.on_stage) handlers_.on_stage(name);
+}
+
+}  // namespace diatom

@@ -1,0 +1,80 @@
+// Owns one container's VM from its boot to its end: starts the engine's process, talks to the agent, keeps the console,
+// notices when any of them goes. It knows nothing of terminals, records or command lines.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/event_loop.h"
+#include "channel/agent_client.h"
+#include "runtime/console_log.h"
+#include "vm/engine.h"
+
+namespace diatom {
+
+struct MonitorPlan {
+  vm::MachineSpec machine;
+  channel::ContainerConfig container;
+  channel::ProcessConfig process;
+  std::chrono::milliseconds start_timeout = std::chrono::minutes(2);
+  bool keep_disk = true;  // let the guest write everything out before its VM ends
+};
+
+struct MonitorHandlers {
+  std::function<void(std::string_view)> on_stage;  // "vmm", "agent", "started", "exited"
+  std::function<void()> on_started;
+  std::function<void(channel::Output, std::span<const std::byte>)> on_output;  // answered by consumed()
+  std::function<void(channel::Output)> on_output_end;
+  std::function<void()> on_stdin_writable;
+  // Once, last: the program's end, or why there was none. The VM is gone by then.
+  std::function<void(Result<channel::ExitReport>)> on_end;
+};
+
+// Lives on the loop's thread. Destroying it kills the VM at once.
+class Monitor {
+ public:
+  Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers);
+  Monitor(const Monitor&) = delete;
+  Monitor& operator=(const Monitor&) = delete;
+  Monitor(Monitor&&) = delete;
+  Monitor& operator=(Monitor&&) = delete;
+  ~Monitor();
+
+  Result<> start(vm::Engine& engine);
+
+  size_t write_stdin(std::span<const std::byte> data);  // returns what it took; on_stdin_writable follows when not all
+  void close_stdin();
+  void consumed(channel::Output output, size_t bytes);
+  void close_output(channel::Output output);  // nobody reads it any more: the program gets SIGPIPE
+  void kill(int signal);                      // before the program runs: gives the start up
+  void resize(uint16_t rows, uint16_t cols);
+  void abort(Error error);  // ends the VM at once; on_end gets the error
+  bool running() const { return phase_ == Phase::running; }
+
+ private:
+  enum class Phase { booting, running, stopping, ended };
+
+  void watch_console();
+  void watch_exit();
+  void connected();
+  void program_ended(Result<channel::ExitReport> report);
+  void machine_ended();
+  void finish(Result<channel::ExitReport> report);
+  Error with_last_words(Error error, const std::string& vmm_words) const;
+  void stage(std::string_view name);
+
+  EventLoop& loop_;
+  MonitorPlan plan_;
+  MonitorHandlers handlers_;
+  Phase phase_ = Phase::booting;
+  std::optional<ConsoleLog> console_log_;
+  std::unique_ptr<vm::Machine> machine_;
+  UniqueFd console_;
+  std::unique_ptr<channel::AgentClient> agent_;
+  std::optional<Result<channel::ExitReport>> report_;
+};
+
+}  // namespace diatom

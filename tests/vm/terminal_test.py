@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Terminals and signals of `diatom run`, with a real pseudo-terminal on the host's side."""
+import fcntl
+import os
+import pathlib
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from diatom import DEADLINE, HomeTest, main  # noqa: E402
+
+
+def read_until(fd: int, wanted: bytes, deadline: float = DEADLINE) -> bytes:
+    """Reads until `wanted` has come; an event with a deadline, never a sleep."""
+    seen, end = b'', time.monotonic() + deadline
+    while wanted not in seen:
+        ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            raise AssertionError(f'{wanted!r} did not come; seen: {seen[-2000:]!r}')
+        try:
+            data = os.read(fd, 65536)
+        except OSError:  # EIO: the other side of the terminal has gone
+            data = b''
+        if not data:
+            raise AssertionError(f'ended before {wanted!r}; seen: {seen[-2000:]!r}')
+        seen += data
+    return seen
+
+
+class Terminal(HomeTest):
+    def start(self, *words):
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 101, 0, 0))
+
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        process = self.home.popen('run', '--rm', '-it', *words, stdin=slave, stdout=slave, stderr=slave,
+                                  preexec_fn=own_terminal)
+        os.close(slave)
+        return process, master
+
+    def test_size_resize_and_control_c(self):
+        process, master = self.start('busybox', 'sh')
+        before = termios.tcgetattr(master)
+        os.write(master, b'stty size; tty; echo rea""dy\n')
+        out = read_until(master, b'ready')
+        self.assertIn(b'33 101', out)
+        self.assertIn(b'/dev/pts/0', out)
+        if b'emulat' not in out and not os.access('/dev/kvm', os.R_OK):
+            self.fail(f'a terminal is told that this is emulation: {out!r}')
+        os.write(master, b'trap "stty size; echo resi""zed" WINCH; echo tr""apped\n')
+        read_until(master, b'trapped')
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 44, 120, 0, 0))
+        os.write(master, b'\n')
+        self.assertIn(b'44 120', read_until(master, b'resized'))
+        os.write(master, b'cat; echo inter""rupted\n')
+        read_until(master, b'cat;')
+        os.write(master, b'\x03echo still-""here\n')
+        read_until(master, b'still-here')
+        os.write(master, b'exit 9\n')
+        self.assertEqual(process.wait(DEADLINE), 9)
+        self.assertEqual(termios.tcgetattr(master)[3], before[3] | termios.ICANON | termios.ECHO)
+        os.close(master)
+
+
+class Signals(HomeTest):
+    def test_sigterm_reaches_the_program(self):
+        process = self.home.popen('run', '--rm', 'busybox', 'sh', '-c',
+                                  'trap "echo got it; exit 5" TERM; echo ready; while :; do sleep 1; done',
+                                  stdout=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b'ready\n')
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.stdout.read(), b'got it\n')
+        self.assertEqual(process.wait(DEADLINE), 5)
+
+    def test_interrupt_while_the_vm_boots_leaves_nothing(self):
+        process = self.home.popen('run', '--rm', '--timing', 'busybox', 'sleep', '1000', stderr=subprocess.PIPE,
+                                  env={'DIATOM_TRACE': '1'})
+        self.assertIn(b'vmm', process.stderr.readline())
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(DEADLINE), 130, process.stderr.read())
+        self.assertEqual(self.home.containers(), [])
+        process.stderr.close()
+
+    def test_killed_outright_the_vm_goes_too_and_the_next_look_tells_the_truth(self):
+        process = self.home.popen('run', '--name', 'victim', 'busybox', 'sh', '-c', 'echo ready; sleep 1000',
+                                  stdout=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b'ready\n')
+        children = pathlib.Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
+        vm = os.pidfd_open(int(children[0]))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        self.assertTrue(select.select([vm], [], [], DEADLINE)[0], 'the VM outlived its owner')
+        os.close(vm)
+        (info,) = self.home.json('inspect', 'victim')
+        self.assertEqual(info['State']['Status'], 'exited')
+        self.diatom('rm', 'victim')
+
+    def test_killed_outright_a_container_with_rm_is_gone_at_the_next_look(self):
+        process = self.home.popen('run', '--rm', 'busybox', 'sh', '-c', 'echo ready; sleep 1000', stdout=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b'ready\n')
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        self.assertEqual(self.home.containers(), [])
+        self.assertEqual([f for f in self.home.files() if f.startswith('containers/')], [])
+
+
+if __name__ == '__main__':
+    main()
