@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([a-z_]+)/', re.MULTILINE)
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z_]+)/', re.MULTILINE)
 LIBRARY = re.compile(r'diatom_library\((\w+)([^)]*)\)')
 
 

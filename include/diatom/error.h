@@ -33,6 +33,7 @@ struct Error {
   Errc code = Errc::internal;
   std::string message;  // what was being done to which object, and why it failed
   std::string hint;     // what the user can do next; empty when nothing is known
+  int exit_code = 0;    // start_failed: what docker's `run` exits with, 125 to 127; 0 otherwise
 };
 
 // Not an alias of std::expected: the attribute makes a dropped error a warning, and warnings are errors.

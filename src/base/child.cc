@@ -162,6 +162,7 @@ Result<CommandOutput> run_command(std::vector<std::string> argv, std::chrono::mi
   ChildOptions options;
   options.argv = std::move(argv);
   options.fds = {{out.write_end.get(), 1}, {out.write_end.get(), 2}};
+  options.new_process_group = true;  // a Ctrl-C is for us: we tell what became of the work
   Child child = TRY(Child::spawn(options));
   out.write_end.reset();
 

@@ -137,7 +137,7 @@ Result<> make_directories(const fs::path& path) {
   return {};
 }
 
-Result<> remove_all(const fs::path& path) {
+Result<> remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
   if (error) return fail_errno("remove " + path.string(), error.value());

@@ -23,7 +23,7 @@ struct ContainerConfig {
   std::vector<std::string> resolv_conf;  // lines
   std::vector<std::string> extra_hosts;  // lines, below those for localhost and the container itself
   bool read_only = false;
-  bool has_upper = true;  // a disk with the serial "upper"; the root is the image alone otherwise
+  bool has_upper = true;  // a disk with the serial "upper"; a tmpfs takes its place otherwise
   std::vector<TmpfsConfig> tmpfs;
   uint64_t shm_bytes = 64 << 20;
   uint64_t cpu_quota_us = 0;  // of each 100 ms; 0 = all

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/each.h"
 #include "cli/json_output.h"
 #include "diatom/runtime.h"
 
@@ -42,16 +43,6 @@ Result<int> list(bool all, bool quiet, bool json) {
       fmt::print("{:<14}{:<24}{:<32}{:<16}{}\n", info.id.substr(0, 12), info.image, joined(info.command), status(info),
                  info.name);
   }
-  return 0;
-}
-
-// Goes through all names; the first error is the verb's, after the others have had their turn.
-Result<int> for_each_name(const std::vector<std::string>& names,
-                          const std::function<Result<>(const std::string&)>& act) {
-  Result<> first;
-  for (const auto& name : names)
-    if (auto result = act(name); !result && first) first = result;
-  TRY(first);
   return 0;
 }
 

@@ -66,6 +66,36 @@ void print_containers_json(const std::vector<ContainerInfo>& containers) {
   print_line(stdout, list, 4);
 }
 
+void print_image_list_json(const std::vector<ImageInfo>& images) {
+  ordered_json list = ordered_json::array();
+  for (const ImageInfo& image : images)
+    list.push_back(
+        {{"Id", image.id}, {"RepoTags", image.tags}, {"Created", image.created}, {"Size", image.size_bytes}});
+  print_line(stdout, list, 2);
+}
+
+void print_images_json(const std::vector<ImageInfo>& images) {
+  ordered_json list = ordered_json::array();
+  for (const ImageInfo& image : images) {
+    ordered_json document = ordered_json::parse(image.config_json, nullptr, false);
+    ordered_json config = document.is_object() ? document.value("config", ordered_json()) : ordered_json();
+    ordered_json device = ordered_json::array();
+    for (const ImageExtent& extent : image.root_device) device.push_back({{"Path", extent.path}, {"Bytes", extent.bytes}});
+    list.push_back({{"Id", image.id},
+                    {"RepoTags", image.tags},
+                    {"Manifest", image.manifest_digest},
+                    {"Created", image.created},
+                    {"Loaded", format_time(image.loaded_ns)},
+                    {"Architecture", image.architecture},
+                    {"Os", image.os},
+                    {"Size", image.size_bytes},
+                    {"Config", config},
+                    {"RootFS", {{"Type", "layers"}, {"Layers", image.layers}}},
+                    {"RootDevice", device}});
+  }
+  print_line(stdout, list, 4);
+}
+
 void print_doctor_json(const DoctorReport& report) {
   ordered_json checks = ordered_json::array();
   for (const DoctorCheck& check : report.checks)

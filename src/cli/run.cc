@@ -149,7 +149,6 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   CLI::App* verb = app.add_subcommand("run", "create a container from an image and run a program in it");
   // The first word that is no option is the image; from there on everything is the program's, options too.
   verb->prefix_command();
-  verb->usage("diatom run [OPTIONS] IMAGE [COMMAND [ARG...]]");
   ContainerSpec& spec = flags->spec;
   verb->add_flag("--rm", spec.auto_remove, "remove the container when it ends");
   verb->add_flag("-i,--interactive", spec.open_stdin, "keep stdin open and send it to the program");

@@ -12,8 +12,7 @@
 namespace diatom::rootfs {
 
 struct LayerFiles {
-  int index_fd = -1;        // borrowed
-  uint64_t data_bytes = 0;  // as LayerInfo said
+  int index_fd = -1;  // borrowed
 };
 
 struct ImageInfo {

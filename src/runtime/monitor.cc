@@ -17,6 +17,10 @@ constexpr std::string_view main_process = "main";
 constexpr auto shutdown_deadline = 10s;  // for the guest to write its disk out
 constexpr size_t last_console_lines = 5;
 
+Error start_error(const channel::StartFailure& failure) {
+  return {Errc::start_failed, "start container: " + failure.message, "", failure.exit_code};
+}
+
 }  // namespace
 
 Monitor::Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers)
@@ -38,14 +42,15 @@ Result<> Monitor::start(vm::Engine& engine) {
     loop_.after(2s, [this, error = std::move(error)] { abort(error); });
   }));
   // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
+  agent_->cork();
   agent_->start_container(plan_.container, [this](Result<> result) {
     if (!result) return abort(result.error());
     stage("agent");
   });
   agent_->start_process(std::string(main_process), plan_.process,
                         {.on_started =
-                             [this](Result<> result) {
-                               if (!result) return abort(result.error());
+                             [this](std::expected<void, channel::StartFailure> result) {
+                               if (!result) return abort(start_error(result.error()));
                                phase_ = Phase::running;
                                stage("started");
                                handlers_.on_started();
@@ -54,6 +59,7 @@ Result<> Monitor::start(vm::Engine& engine) {
                          .on_output_end = handlers_.on_output_end,
                          .on_stdin_writable = handlers_.on_stdin_writable,
                          .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }});
+  agent_->uncork();
   loop_.after(plan_.start_timeout, [this] {
     if (phase_ == Phase::booting)
       abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",

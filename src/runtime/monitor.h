@@ -62,7 +62,6 @@ class Monitor {
   void connected();
   void program_ended(Result<channel::ExitReport> report);
   void machine_ended();
-  void finish(Result<channel::ExitReport> report);
   Error with_last_words(Error error, const std::string& vmm_words) const;
   void stage(std::string_view name);
 

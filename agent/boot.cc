@@ -1,0 +1,134 @@
+#include "boot.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/file.h"
+#include "mounts.h"
+
+namespace diatom::agent {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto device_deadline = std::chrono::seconds(20);
+constexpr std::string_view port_name = "diatom.agent";
+
+// Tells of devices as they appear: opened before the drivers are loaded, so that none is missed.
+Result<UniqueFd> open_uevents() {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
+  if (!fd) return fail_errno("open uevent socket");
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = 1;
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return fail_errno("bind uevents");
+  return fd;
+}
+
+// The list is in loading order. A kernel with its drivers built in comes without one.
+void load_modules() {
+  auto list = read_file("/etc/modules.list");
+  if (!list) return;
+  for (size_t begin = 0; begin < list->size();) {
+    size_t end = std::min(list->find('\n', begin), list->size());
+    std::string path = list->substr(begin, end - begin);
+    begin = end + 1;
+    UniqueFd module(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!module || (::syscall(SYS_finit_module, module.get(), "", 0) < 0 && errno != EEXIST))
+      log("load " + path + ": " + std::strerror(errno));
+    ::unlink(path.c_str());  // its memory is the container's from here on
+  }
+}
+
+Result<> leave_initramfs() {
+  ::mkdir("/newroot", 0755);
+  TRY(mount_at("tmpfs", "/newroot", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"));
+  if (::chdir("/newroot") < 0) return fail_errno("enter /newroot");
+  ::unlink("/init");
+  if (::mount(".", "/", nullptr, MS_MOVE, nullptr) < 0) return fail_errno("move root");
+  if (::chroot(".") < 0 || ::chdir("/") < 0) return fail_errno("enter new root");
+  for (const char* directory : {"/dev", "/proc", "/sys", "/image", "/upper", "/container", "/files"})
+    ::mkdir(directory, 0755);
+  TRY(mount_at("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"));
+  TRY(mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr));
+  return mount_at("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+}
+
+std::optional<std::string> find_port() {
+  struct Close {
+    void operator()(DIR* directory) const { ::closedir(directory); }
+  };
+  std::unique_ptr<DIR, Close> ports(::opendir("/sys/class/virtio-ports"));
+  if (!ports) return std::nullopt;
+  while (const dirent* entry = ::readdir(ports.get())) {
+    std::string name = read_file(std::string("/sys/class/virtio-ports/") + entry->d_name + "/name").value_or("");
+    if (name.starts_with(port_name)) return std::string("/dev/") + entry->d_name;
+  }
+  return std::nullopt;
+}
+
+// A port gets its name by a message from the host, some time after its driver was loaded.
+Result<UniqueFd> open_channel(int uevents) {
+  auto deadline = Clock::now() + device_deadline;
+  for (;;) {
+    if (auto path = find_port()) {
+      auto fd = open_file(*path, O_RDWR | O_NONBLOCK);
+      if (fd || Clock::now() >= deadline) return fd;
+    }
+    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd event{uevents, POLLIN, 0};
+    if (left <= 0 || ::poll(&event, 1, static_cast<int>(left)) == 0)
+      return fail(Errc::timeout, "wait for the guest channel: no virtio port is called diatom.agent");
+    char message[4096];
+    while (::recv(uevents, message, sizeof message, 0) > 0) {
+    }
+  }
+}
+
+void bring_loopback_up() {
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  if (!fd || ::ioctl(fd.get(), SIOCGIFFLAGS, &request) < 0) return;
+  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+  ::ioctl(fd.get(), SIOCSIFFLAGS, &request);
+}
+
+}  // namespace
+
+void log(std::string_view line) {
+  static UniqueFd console;
+  if (!console) console.reset(::open("/dev/kmsg", O_WRONLY | O_CLOEXEC));
+  if (!console) return;
+  std::string text = "<3>diatom agent: " + std::string(line) + "\n";  // 3: shown in spite of "quiet"
+  [[maybe_unused]] ssize_t ignored = ::write(console.get(), text.data(), text.size());
+}
+
+Result<UniqueFd> boot() {
+  UniqueFd uevents = TRY(open_uevents());
+  load_modules();
+  TRY(leave_initramfs());
+  bring_loopback_up();
+  // What the container does with its memory must not end the agent.
+  if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY))
+    [[maybe_unused]]
+    auto ignored = write_all(score->get(), "-1000");
+  return open_channel(uevents.get());
+}
+
+}  // namespace diatom::agent

@@ -1,0 +1,18 @@
+// The way from the kernel's first process to a guest that can be talked to.
+#pragma once
+
+#include <string_view>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+
+namespace diatom::agent {
+
+// Loads the modules that the initramfs brought, and leaves the initramfs for a tmpfs of our own (pivot_root is not
+// possible otherwise) with /dev, /proc and /sys. Returns the guest channel.
+Result<UniqueFd> boot();
+
+// On the kernel's console, which ends up in the container's console.log.
+void log(std::string_view line);
+
+}  // namespace diatom::agent

@@ -1,0 +1,242 @@
+#include "mounts.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/file.h"
+#include "boot.h"
+#include "disks.h"
+
+namespace diatom::agent {
+
+namespace {
+
+constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+// What docker hides, and what it makes read-only (its default OCI spec).
+constexpr std::array masked = {"/proc/asound",     "/proc/acpi",       "/proc/kcore",        "/proc/keys",
+                               "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+                               "/proc/scsi",       "/sys/firmware"};
+constexpr std::array read_only_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+
+Result<> make_path(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1))
+    ::mkdir(path.substr(0, slash).c_str(), 0755);
+  if (::mkdir(path.c_str(), 0755) < 0 && errno != EEXIST) return fail_errno("make directory " + path);
+  return {};
+}
+
+Result<> write_file(const std::string& path, std::string_view content) {
+  UniqueFd fd = TRY(open_file(path, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  return write_all(fd.get(), content);
+}
+
+void write_quietly(const std::string& path, std::string_view content) {
+  if (auto result = write_file(path, content); !result) log(result.error().message);
+}
+
+// The merged root takes its owner and its mode from the writable layer's.
+Result<> make_upper_root(const char* path) {
+  struct stat root{};
+  if (::stat("/image", &root) < 0) return fail_errno("stat image");
+  if (::mkdir(path, 0755) < 0) return errno == EEXIST ? Result<>() : Result<>(fail_errno("make writable layer"));
+  if (::chown(path, root.st_uid, root.st_gid) < 0 || ::chmod(path, root.st_mode & 07777) < 0)
+    return fail_errno("make writable layer");
+  timespec times[2] = {root.st_atim, root.st_mtim};
+  ::utimensat(AT_FDCWD, path, times, 0);
+  return {};
+}
+
+void make_cgroup(const channel::ContainerConfig& config) {
+  if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, nullptr)) return;
+  // One by one: a kernel may lack any of them.
+  for (const char* controller : {"+cpu", "+memory", "+pids", "+io", "+cpuset"})
+    if (auto fd = open_file("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY))
+      [[maybe_unused]]
+      auto ignored = write_all(fd->get(), controller);
+  ::mkdir(container_cgroup, 0755);
+  std::string base = container_cgroup;
+  if (config.cpu_quota_us > 0) write_quietly(base + "/cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
+  if (config.pids_max > 0) write_quietly(base + "/pids.max", std::to_string(config.pids_max));
+}
+
+std::string hosts_file(const channel::ContainerConfig& config) {
+  std::string text =
+      "127.0.0.1\tlocalhost\n"
+      "::1\tlocalhost ip6-localhost ip6-loopback\n"
+      "ff02::1\tip6-allnodes\n"
+      "ff02::2\tip6-allrouters\n";
+  text += "127.0.1.1\t" + config.hostname + "\n";
+  for (const auto& line : config.extra_hosts) text += line + "\n";
+  return text;
+}
+
+Result<> write_etc_files(const channel::ContainerConfig& config) {
+  std::string resolver;
+  for (const auto& line : config.resolv_conf) resolver += line + "\n";
+  TRY(write_file("/files/hosts", hosts_file(config)));
+  TRY(write_file("/files/hostname", config.hostname + "\n"));
+  return write_file("/files/resolv.conf", resolver);
+}
+
+// A file of the agent's, to be mounted somewhere after the agent's root has gone from sight.
+Result<UniqueFd> detach_file(const char* path) {
+  UniqueFd fd(::open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  if (!fd) return fail_errno(std::string("detach ") + path);
+  return fd;
+}
+
+Result<> attach_file(const UniqueFd& file, const std::string& path) {
+  constexpr int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  UniqueFd target(::open(path.c_str(), flags, 0644));
+  if (!target && errno == ENOENT) {  // a link to what the image does not have
+    ::unlink(path.c_str());
+    target.reset(::open(path.c_str(), flags, 0644));
+  }
+  if (!target && errno != EACCES && errno != EROFS) return fail_errno("make " + path);
+  if (::move_mount(file.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
+    return fail_errno("mount " + path);
+  return {};
+}
+
+Result<> make_device(const char* path, unsigned major, unsigned minor) {
+  if (::mknod(path, S_IFCHR | 0666, makedev(major, minor)) < 0 || ::chmod(path, 0666) < 0)
+    return fail_errno(std::string("make ") + path);
+  return {};
+}
+
+Result<> mount_dev(const channel::ContainerConfig& config) {
+  TRY(mount_at("tmpfs", "/dev", "tmpfs", MS_NOSUID, "mode=0755,size=65536k"));
+  TRY(make_device("/dev/null", 1, 3));
+  TRY(make_device("/dev/zero", 1, 5));
+  TRY(make_device("/dev/full", 1, 7));
+  TRY(make_device("/dev/random", 1, 8));
+  TRY(make_device("/dev/urandom", 1, 9));
+  TRY(make_device("/dev/tty", 5, 0));
+  for (auto [link, target] : {std::pair{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"},
+                              {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
+                              {"/dev/ptmx", "pts/ptmx"}, {"/dev/core", "/proc/kcore"}})
+    if (::symlink(target, link) < 0) return fail_errno(std::string("make ") + link);
+  for (const char* directory : {"/dev/pts", "/dev/shm", "/dev/mqueue"}) ::mkdir(directory, 0755);
+  TRY(mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+               "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+  std::string size = "mode=1777,size=" + std::to_string(config.shm_bytes);
+  TRY(mount_at("shm", "/dev/shm", "tmpfs", closed, size.c_str()));
+  if (auto queue = mount_at("mqueue", "/dev/mqueue", "mqueue", closed, nullptr); !queue) log(queue.error().message);
+  return {};
+}
+
+// docker's options: mount flags by name, the rest is tmpfs's own.
+Result<> mount_tmpfs(const channel::TmpfsConfig& wanted) {
+  unsigned long flags = closed;
+  std::string data;
+  for (size_t begin = 0; begin < wanted.options.size();) {
+    size_t end = std::min(wanted.options.find(',', begin), wanted.options.size());
+    std::string option = wanted.options.substr(begin, end - begin);
+    begin = end + 1;
+    if (option == "rw" || option == "noexec" || option == "nosuid" || option == "nodev" || option == "defaults")
+      continue;
+    if (option == "ro")
+      flags |= MS_RDONLY;
+    else if (option == "exec")
+      flags &= ~static_cast<unsigned long>(MS_NOEXEC);
+    else if (option == "suid")
+      flags &= ~static_cast<unsigned long>(MS_NOSUID);
+    else if (option == "dev")
+      flags &= ~static_cast<unsigned long>(MS_NODEV);
+    else if (option == "noatime")
+      flags |= MS_NOATIME;
+    else
+      data += (data.empty() ? "" : ",") + option;
+  }
+  TRY(make_path(wanted.path));
+  return mount_at("tmpfs", wanted.path, "tmpfs", flags, data.c_str());
+}
+
+void hide(const char* path) {
+  struct stat status{};
+  if (::stat(path, &status) < 0) return;  // this kernel has none
+  int result = S_ISDIR(status.st_mode) ? ::mount("tmpfs", path, "tmpfs", MS_RDONLY | closed, "size=0")
+                                       : ::mount("/dev/null", path, nullptr, MS_BIND, nullptr);
+  if (result < 0) log(std::string("hide ") + path + ": " + std::strerror(errno));
+}
+
+void make_read_only(const char* path) {
+  if (::mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) < 0) return;
+  if (::mount(nullptr, path, nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY | closed, nullptr) < 0)
+    log(std::string("make read-only ") + path + ": " + std::strerror(errno));
+}
+
+// The container's root becomes "/", and nothing of the agent's can be reached from it any more.
+Result<> pivot() {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return fail_errno("make mounts private");
+  if (::chdir("/container") < 0) return fail_errno("enter container root");
+  // Old and new root end up stacked on one another; the upper of them, the old one, is taken away.
+  if (::syscall(SYS_pivot_root, ".", ".") < 0) return fail_errno("pivot_root");
+  if (::umount2(".", MNT_DETACH) < 0) return fail_errno("drop old root");
+  if (::chdir("/") < 0) return fail_errno("enter root");
+  return {};
+}
+
+}  // namespace
+
+Result<> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
+                  const char* data) {
+  if (::mount(source, target.c_str(), type, flags, data) < 0)
+    return fail_errno("mount " + std::string(type) + " at " + target +
+                      (data != nullptr && *data != '\0' ? " (" + std::string(data) + ")" : ""));
+  return {};
+}
+
+Result<> mount_container_root(const channel::ContainerConfig& config) {
+  std::string image = TRY(find_disk("root"));
+  TRY(mount_at(image.c_str(), "/image", "erofs", MS_RDONLY, nullptr));
+  if (config.has_upper) {
+    std::string upper = TRY(find_disk("upper"));
+    // Nothing fills in the inode tables behind our back: the disk is sparse and may stay so.
+    TRY(mount_at(upper.c_str(), "/upper", "ext4", MS_NOATIME, "noinit_itable"));
+  } else {
+    TRY(mount_at("tmpfs", "/upper", "tmpfs", 0, "size=1m"));
+  }
+  TRY(make_upper_root("/upper/root"));
+  if (::mkdir("/upper/work", 0700) < 0 && errno != EEXIST) return fail_errno("make /upper/work");
+  TRY(mount_at("overlay", "/container", "overlay", 0, "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work"));
+  make_cgroup(config);
+  return write_etc_files(config);
+}
+
+Result<> unmount_container_root() {
+  ::sync();
+  for (const char* path : {"/container", "/upper"})
+    if (::umount2(path, 0) < 0 && errno != EINVAL) return fail_errno(std::string("unmount ") + path);
+  return {};
+}
+
+Result<> enter_container_root(const channel::ContainerConfig& config) {
+  UniqueFd hosts = TRY(detach_file("/files/hosts"));
+  UniqueFd hostname = TRY(detach_file("/files/hostname"));
+  UniqueFd resolver = TRY(detach_file("/files/resolv.conf"));
+  TRY(pivot());
+  for (const char* directory : {"/proc", "/sys", "/dev", "/etc", "/run"}) TRY(make_path(directory));
+  TRY(mount_at("proc", "/proc", "proc", closed, nullptr));
+  TRY(mount_dev(config));
+  TRY(mount_at("sysfs", "/sys", "sysfs", closed | MS_RDONLY, nullptr));
+  if (auto group = mount_at("cgroup", "/sys/fs/cgroup", "cgroup2", closed | MS_RDONLY, nullptr); !group)
+    log(group.error().message);
+  TRY(attach_file(hosts, "/etc/hosts"));
+  TRY(attach_file(hostname, "/etc/hostname"));
+  TRY(attach_file(resolver, "/etc/resolv.conf"));
+  for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
+  for (const char* path : masked) hide(path);
+  for (const char* path : read_only_paths) make_read_only(path);
+  return {};
+}
+
+}  // namespace diatom::agent

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "channel/messages.h"
+
+namespace diatom::agent {
+
+// mount(2) with an error that names the target. `data` may be null.
+Result<> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
+                  const char* data);
+
+// In the agent's own root: joins the image and the writable layer at /container, and makes the cgroup.
+Result<> mount_container_root(const channel::ContainerConfig& config);
+// Writes everything out; afterwards the disks may be taken away.
+Result<> unmount_container_root();
+
+inline constexpr char container_cgroup[] = "/sys/fs/cgroup/container";
+
+// In the first process's own mount namespace: makes /container the root and mounts what Linux programs expect.
+Result<> enter_container_root(const channel::ContainerConfig& config);
+
+}  // namespace diatom::agent

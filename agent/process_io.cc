@@ -1,0 +1,154 @@
+#include "process_io.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace diatom::agent {
+
+namespace {
+constexpr size_t read_block = 64 << 10;
+}
+
+ProcessIo::~ProcessIo() {
+  for (Output& output : outputs_) watch_output(output, false);
+  if (input_watched_) loop_.forget(input_.get());
+}
+
+channel::StreamHandlers ProcessIo::attach_output(channel::StreamId stream, size_t number) {
+  Output& output = outputs_[number];
+  output.stream = stream;
+  connection_->respond(stream, 200);
+  if (running_) output.fd ? watch_output(output, true) : end_output(output);
+  return {.on_status = {},
+          .on_data = {},
+          .on_end = {},
+          .on_writable = [this, &output] { pump_output(output); },
+          // Nobody reads it any more: the program is told by SIGPIPE.
+          .on_close =
+              [this, &output](bool) {
+                output.stream = 0;
+                watch_output(output, false);
+                output.fd.reset();
+              }};
+}
+
+channel::StreamHandlers ProcessIo::attach_input(channel::StreamId stream) {
+  input_stream_ = stream;
+  connection_->respond(stream, 200);
+  return {.on_status = {},
+          .on_data = [this](std::span<const std::byte> data) { take_input(data); },
+          .on_end =
+              [this] {
+                input_ended_ = true;
+                write_input();
+              },
+          .on_writable = {},
+          .on_close =
+              [this](bool) {
+                input_stream_ = 0;
+                input_ended_ = true;
+                write_input();
+              }};
+}
+
+void ProcessIo::started(Spawned spawned) {
+  running_ = true;
+  tty_ = !spawned.stderr_fd;
+  input_ = std::move(spawned.stdin_fd);
+  outputs_[0].fd = std::move(spawned.stdout_fd);
+  outputs_[1].fd = std::move(spawned.stderr_fd);
+  for (Output& output : outputs_)
+    if (output.stream != 0) output.fd ? watch_output(output, true) : end_output(output);
+  write_input();
+}
+
+void ProcessIo::not_started() {
+  running_ = true;
+  for (Output& output : outputs_)
+    if (output.stream != 0) end_output(output);
+  end_input();
+}
+
+void ProcessIo::watch_output(Output& output, bool on) {
+  if (on == output.watched || !output.fd) return;
+  output.watched = on;
+  if (on)
+    loop_.on_readable(output.fd.get(), [this, &output] { pump_output(output); });
+  else
+    loop_.forget(output.fd.get());
+}
+
+void ProcessIo::pump_output(Output& output) {
+  if (!output.fd || output.stream == 0) return;
+  size_t room = connection_->room(output.stream);
+  std::array<std::byte, read_block> block;
+  if (room == 0) {
+    // Asked for room with nothing in hand: on_writable comes when there is some.
+    connection_->send(output.stream, std::span(block).first(1).first(0));
+  }
+  if (room > 0) {
+    ssize_t got = ::read(output.fd.get(), block.data(), std::min(room, block.size()));
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return watch_output(output, true);
+    if (got <= 0) return end_output(output);  // the end; EIO from a terminal that nobody has open any more
+    connection_->send(output.stream, std::span(block).first(static_cast<size_t>(got)));
+  }
+  if (output.stream == 0) return;  // the send found the connection gone
+  watch_output(output, connection_->room(output.stream) > 0);
+}
+
+void ProcessIo::end_output(Output& output) {
+  watch_output(output, false);
+  output.fd.reset();
+  if (output.stream != 0) connection_->finish(output.stream);
+}
+
+void ProcessIo::take_input(std::span<const std::byte> data) {
+  pending_.append(reinterpret_cast<const char*>(data.data()), data.size());
+  write_input();
+}
+
+void ProcessIo::write_input() {
+  if (!running_) return;  // kept until it runs: the stream's window bounds it
+  size_t done = 0;
+  while (input_ && done < pending_.size()) {
+    ssize_t put = ::write(input_.get(), pending_.data() + done, pending_.size() - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno == EAGAIN) break;
+    if (put < 0) {
+      end_input();
+      break;
+    }
+    done += static_cast<size_t>(put);
+  }
+  if (!input_) done = pending_.size();  // nobody reads it: let the host get rid of it
+  pending_.erase(0, done);
+  if (done > 0 && input_stream_ != 0) connection_->consume(input_stream_, done);
+  bool blocked = input_ && !pending_.empty();
+  if (blocked != input_watched_ && input_) {
+    input_watched_ = blocked;
+    if (!blocked)
+      loop_.forget(input_.get());
+    else
+      loop_.on_writable(input_.get(), [this] { write_input(); });
+  }
+  if (pending_.empty() && input_ended_) end_input();
+}
+
+void ProcessIo::end_input() {
+  if (input_watched_) loop_.forget(input_.get());
+  input_watched_ = false;
+  input_.reset();
+  if (input_stream_ != 0) connection_->finish(input_stream_);
+}
+
+void ProcessIo::resize(uint16_t rows, uint16_t cols) {
+  winsize size{};
+  size.ws_row = rows;
+  size.ws_col = cols;
+  if (tty_ && outputs_[0].fd) ::ioctl(outputs_[0].fd.get(), TIOCSWINSZ, &size);
+}
+
+}  // namespace diatom::agent

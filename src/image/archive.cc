@@ -1,0 +1,189 @@
+#include "image/archive.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <vector>
+
+#include "base/file.h"
+#include "rootfs/inflate.h"
+#include "rootfs/path.h"
+
+namespace diatom::image {
+
+namespace {
+
+constexpr size_t copy_block = 1 << 20;
+constexpr size_t most_files = 1 << 16;
+
+class FileSource final : public rootfs::ByteSource {
+ public:
+  FileSource(int fd, const CancelToken& cancel) : fd_(fd), cancel_(cancel) {}
+  // A signal ends the wait for a slow writer on standard input: then the token is looked at again.
+  Result<size_t> read(std::span<std::byte> out) override {
+    for (;;) {
+      TRY(cancel_.check());
+      ssize_t got = ::read(fd_, out.data(), out.size());
+      if (got >= 0) return static_cast<size_t>(got);
+      if (errno != EINTR) return fail_errno("read");
+    }
+  }
+
+ private:
+  int fd_;
+  const CancelToken& cancel_;
+};
+
+// An OCI layout in a folder. Names are opened one by one without following links: a layout has none, and a hostile one
+// must not make us read what lies elsewhere.
+class Folder final : public Archive {
+ public:
+  Folder(UniqueFd root, const store::Paths& paths, const CancelToken& cancel)
+      : root_(std::move(root)), paths_(paths), cancel_(cancel) {}
+
+  Result<std::optional<store::Blob>> get(const std::string& path) override {
+    std::string clean = TRY(rootfs::normalise_path(path));
+    UniqueFd at(::dup(root_.get()));
+    for (size_t begin = 0; begin < clean.size();) {
+      size_t end = std::min(clean.find('/', begin), clean.size());
+      std::string name = clean.substr(begin, end - begin);
+      int kind = end == clean.size() ? O_RDONLY | O_NONBLOCK : O_RDONLY | O_DIRECTORY;
+      UniqueFd next(::openat(at.get(), name.c_str(), kind | O_NOFOLLOW | O_CLOEXEC));
+      if (!next && (errno == ENOENT || errno == ENOTDIR)) return std::optional<store::Blob>();
+      if (!next) return fail_errno("open " + path);
+      at = std::move(next);
+      begin = end + 1;
+    }
+    struct stat status{};
+    if (::fstat(at.get(), &status) < 0 || !S_ISREG(status.st_mode))
+      return fail(Errc::invalid_argument, "open " + path + ": it is no regular file");
+    store::BlobWriter writer = TRY(store::BlobWriter::create(paths_));
+    FileSource source(at.get(), cancel_);
+    std::vector<std::byte> block(copy_block);
+    for (;;) {
+      size_t got = TRY(source.read(block));
+      if (got == 0) break;
+      TRY(writer.write(std::span(block).first(got)));
+    }
+    return std::optional(TRY(writer.commit()));
+  }
+
+ private:
+  UniqueFd root_;
+  const store::Paths& paths_;
+  const CancelToken& cancel_;
+};
+
+// A tar, brought into the content store as a whole.
+class Tar final : public Archive {
+ public:
+  static Result<std::unique_ptr<Archive>> read(int fd, const std::string& name, const store::Paths& paths,
+                                               const CancelToken& cancel) {
+    auto tar = std::make_unique<Tar>();
+    FileSource file(fd, cancel);
+    auto inflated = TRY(rootfs::inflate(file));
+    auto result = tar->ingest(*inflated, paths);
+    if (!result)
+      return fail(result.error().code, "read archive " + name + ": " + result.error().message, result.error().hint);
+    return tar;
+  }
+
+  Result<std::optional<store::Blob>> get(const std::string& path) override {
+    std::string clean = TRY(rootfs::normalise_path(path));
+    if (auto link = links_.find(clean); link != links_.end()) clean = link->second;
+    auto found = files_.find(clean);
+    return found == files_.end() ? std::optional<store::Blob>() : std::optional(found->second);
+  }
+
+ private:
+  struct Reader {
+    rootfs::ByteSource& source;
+    std::vector<std::byte> block;
+    std::optional<Error> error;
+  };
+  struct Free {
+    void operator()(archive* handle) const { archive_read_free(handle); }
+  };
+
+  static la_ssize_t read_callback(archive* handle, void* user, const void** block) {
+    auto* reader = static_cast<Reader*>(user);
+    auto got = reader->source.read(reader->block);
+    if (!got) {
+      reader->error = got.error();
+      archive_set_error(handle, EIO, "%s", got.error().message.c_str());
+      return -1;
+    }
+    *block = reader->block.data();
+    return static_cast<la_ssize_t>(*got);
+  }
+
+  Result<> ingest(rootfs::ByteSource& source, const store::Paths& paths) {
+    Reader reader{source, std::vector<std::byte>(copy_block), std::nullopt};
+    std::unique_ptr<archive, Free> handle(archive_read_new());
+    archive_read_support_format_tar(handle.get());
+    auto failed = [&]() -> std::unexpected<Error> {
+      if (reader.error) return std::unexpected(*reader.error);
+      const char* why = archive_error_string(handle.get());
+      return fail(Errc::invalid_argument, std::string("not a whole tar: ") + (why != nullptr ? why : "unknown format"));
+    };
+    if (archive_read_open(handle.get(), &reader, nullptr, read_callback, nullptr) != ARCHIVE_OK) return failed();
+    archive_entry* entry = nullptr;
+    for (;;) {
+      int result = archive_read_next_header(handle.get(), &entry);
+      if (result == ARCHIVE_EOF) return {};
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return failed();
+      if (files_.size() + links_.size() >= most_files)
+        return fail(Errc::invalid_argument, "it has more than 65536 files: no image archive does");
+      const char* name = archive_entry_pathname(entry);
+      if (name == nullptr) continue;
+      std::string path = TRY(rootfs::normalise_link_target(name));
+      if (archive_entry_hardlink(entry) != nullptr) {
+        links_[path] = TRY(rootfs::normalise_link_target(archive_entry_hardlink(entry)));
+      } else if (archive_entry_filetype(entry) == AE_IFLNK && archive_entry_symlink(entry) != nullptr) {
+        add_symlink(path, archive_entry_symlink(entry));
+      } else if (archive_entry_filetype(entry) == AE_IFREG) {
+        store::BlobWriter writer = TRY(store::BlobWriter::create(paths));
+        const void* block = nullptr;
+        size_t size = 0;
+        la_int64_t offset = 0;
+        while ((result = archive_read_data_block(handle.get(), &block, &size, &offset)) == ARCHIVE_OK)
+          TRY(writer.write(std::span(static_cast<const std::byte*>(block), size)));
+        if (result != ARCHIVE_EOF) return failed();
+        files_[path] = TRY(writer.commit());
+      }
+    }
+  }
+
+  // Old docker archives share a layer as "<id>/layer.tar" → "../<other>/layer.tar".
+  void add_symlink(const std::string& path, std::string_view target) {
+    size_t slash = path.rfind('/');
+    std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
+    while (target.starts_with("../")) {
+      target.remove_prefix(3);
+      size_t up = directory.rfind('/');
+      directory = up == std::string::npos ? "" : directory.substr(0, up);
+    }
+    links_[path] = directory.empty() ? std::string(target) : directory + "/" + std::string(target);
+  }
+
+  std::map<std::string, store::Blob> files_;
+  std::map<std::string, std::string> links_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Archive>> open_archive(const std::string& path, const store::Paths& paths,
+                                              const CancelToken& cancel) {
+  if (path == "-") return Tar::read(STDIN_FILENO, "(standard input)", paths, cancel);
+  UniqueFd fd = TRY(open_file(path, O_RDONLY));
+  struct stat status{};
+  if (::fstat(fd.get(), &status) < 0) return fail_errno("stat " + path);
+  if (S_ISDIR(status.st_mode)) return std::make_unique<Folder>(std::move(fd), paths, cancel);
+  return Tar::read(fd.get(), path, paths, cancel);
+}
+
+}  // namespace diatom::image

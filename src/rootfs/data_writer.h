@@ -1,0 +1,33 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "base/file.h"
+
+namespace diatom::rootfs {
+
+// Writes the data file of a layer front to back: contents of one file after the other, each beginning on a block, holes
+// left as holes. Small files share one large write.
+class DataWriter {
+ public:
+  explicit DataWriter(int fd);  // borrowed; an empty file
+
+  uint64_t next_block() const;  // where the next file begins
+  // `offset` is within the file that began last; it never goes back.
+  Result<> write(uint64_t offset, std::span<const std::byte> data);
+  Result<> end_file(uint64_t size);
+  Result<uint64_t> finish();  // the length of the data file
+
+ private:
+  Result<> skip_to(uint64_t position);
+  Result<> flush();
+
+  int fd_;
+  std::vector<std::byte> buffer_;
+  size_t used_ = 0;
+  uint64_t flushed_ = 0;   // position of the buffer's first byte
+  uint64_t file_begin_ = 0;
+};
+
+}  // namespace diatom::rootfs

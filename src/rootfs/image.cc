@@ -1,0 +1,48 @@
+#include "rootfs/image.h"
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "rootfs/erofs.h"
+#include "rootfs/layer_index.h"
+#include "rootfs/tree.h"
+
+namespace diatom::rootfs {
+
+namespace {
+
+constexpr uint64_t largest_index = 4ULL << 30;
+
+Result<std::string> read_index(int fd) {
+  uint64_t size = TRY(file_size(fd));
+  if (size > largest_index) return fail(Errc::invalid_argument, "read layer index: larger than 4 GiB");
+  std::string bytes(size, '\0');
+  TRY(pread_all(fd, std::as_writable_bytes(std::span(bytes)), 0));
+  return bytes;
+}
+
+}  // namespace
+
+Result<ImageInfo> write_image(std::span<const LayerFiles> layers, std::string_view identity, int out_fd,
+                              const CancelToken& cancel) {
+  std::deque<std::string> indexes;  // the tree borrows from them
+  std::vector<uint64_t> data_bytes;
+  Tree tree;
+  for (uint32_t number = 0; number < layers.size(); ++number) {
+    indexes.push_back(TRY(read_index(layers[number].index_fd)));
+    LayerIndex index = TRY(decode_index(indexes.back()));
+    data_bytes.push_back(index.header.data_bytes);
+    for (const Entry& entry : index.entries)
+      if (auto applied = tree.apply(entry, number); !applied)
+        return fail(applied.error().code,
+                    "layer " + std::to_string(number + 1) + " (sha256:" + index.header.diff_id.substr(0, 12) +
+                        "): " + applied.error().message,
+                    applied.error().hint);
+    TRY(cancel.check());
+  }
+  return write_erofs(tree, data_bytes, identity, out_fd, cancel);
+}
+
+}  // namespace diatom::rootfs

@@ -1,0 +1,322 @@
+// A layer's tar, read once: libarchive parses it, file contents go straight to the data file, everything else becomes an
+// entry of the index. The digest of the uncompressed tar is taken from the same bytes on their way through.
+#include "rootfs/layer.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <locale.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "rootfs/data_writer.h"
+#include "rootfs/inflate.h"
+#include "rootfs/layer_index.h"
+#include "rootfs/path.h"
+#include "rootfs/xattrs.h"
+
+namespace diatom::rootfs {
+
+namespace {
+
+constexpr size_t tar_block = 256 << 10;
+constexpr size_t index_flush = 1 << 20;
+constexpr uint64_t largest_file = 8ULL << 40;  // with everything else it must fit into 2^32 blocks
+constexpr std::string_view whiteout_prefix = ".wh.";
+constexpr std::string_view opaque_marker = ".wh..wh..opq";
+
+// libarchive turns the UTF-8 names of pax headers into the locale's; this makes that the identity, for this thread
+// and for as long as the object lives.
+class Utf8Locale {
+ public:
+  Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+    if (locale_ != nullptr) before_ = ::uselocale(locale_);
+  }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+  Utf8Locale(Utf8Locale&&) = delete;
+  Utf8Locale& operator=(Utf8Locale&&) = delete;
+  ~Utf8Locale() {
+    if (locale_ == nullptr) return;
+    ::uselocale(before_);
+    ::freelocale(locale_);
+  }
+
+ private:
+  locale_t locale_;
+  locale_t before_ = nullptr;
+};
+
+// The uncompressed tar on its way to libarchive: hashed, counted, limited.
+class TarStream {
+ public:
+  TarStream(ByteSource& source, const LayerLimits& limits, const CancelToken& cancel)
+      : source_(source), limits_(limits), cancel_(cancel), block_(tar_block) {}
+
+  // 0 = the end. A failure stays: everything after it fails the same way.
+  Result<std::span<const std::byte>> next() {
+    TRY(cancel_.check());
+    size_t got = TRY(source_.read(block_));
+    bytes_ += got;
+    if (bytes_ > limits_.max_bytes)
+      return fail(Errc::invalid_argument,
+                  "it is larger than " + std::to_string(limits_.max_bytes) + " bytes when inflated",
+                  "raise DIATOM_MAX_LAYER_SIZE if you trust it");
+    auto block = std::span<const std::byte>(block_).first(got);
+    hash_.update(block);
+    return block;
+  }
+
+  static la_ssize_t read_callback(archive* handle, void* self, const void** block) {
+    auto* stream = static_cast<TarStream*>(self);
+    auto next = stream->next();
+    if (!next) {
+      stream->error_ = next.error();
+      archive_set_error(handle, EIO, "%s", next.error().message.c_str());
+      return -1;
+    }
+    *block = next->data();
+    return static_cast<la_ssize_t>(next->size());
+  }
+
+  const std::optional<Error>& error() const { return error_; }
+  uint64_t bytes() const { return bytes_; }
+  std::string digest_hex() { return hash_.finish_hex(); }
+
+ private:
+  ByteSource& source_;
+  const LayerLimits& limits_;
+  const CancelToken& cancel_;
+  std::vector<std::byte> block_;
+  Sha256 hash_;
+  uint64_t bytes_ = 0;
+  std::optional<Error> error_;
+};
+
+struct FreeArchive {
+  void operator()(archive* handle) const { archive_read_free(handle); }
+};
+using Archive = std::unique_ptr<archive, FreeArchive>;
+
+// The index file while it grows.
+class IndexWriter {
+ public:
+  explicit IndexWriter(int fd) : fd_(fd) {}
+
+  Result<> add(const Entry& entry) {
+    encode_entry(entry, buffer_);
+    ++entries_;
+    return buffer_.size() >= index_flush ? flush() : Result<>();
+  }
+  uint64_t entries() const { return entries_; }
+
+  // The checksum covers the header, which is known last: the body is read again, from the page cache.
+  Result<> finish(const IndexHeader& header) {
+    TRY(flush());
+    std::string head = encode_index_header(header);
+    TRY(pwrite_all(fd_, std::as_bytes(std::span(head)), 0));
+    Sha256 hash;
+    std::vector<std::byte> block(index_flush);
+    for (uint64_t at = 0; at < position_;) {
+      size_t size = std::min<uint64_t>(block.size(), position_ - at);
+      TRY(pread_all(fd_, std::span(block).first(size), at));
+      hash.update(std::span(block).first(size));
+      at += size;
+    }
+    return pwrite_all(fd_, hash.finish(), position_);
+  }
+
+ private:
+  Result<> flush() {
+    TRY(pwrite_all(fd_, std::as_bytes(std::span(buffer_)), position_));
+    position_ += buffer_.size();
+    buffer_.clear();
+    return {};
+  }
+
+  int fd_;
+  std::string buffer_;
+  uint64_t position_ = index_header_bytes;
+  uint64_t entries_ = 0;
+};
+
+class LayerWriter {
+ public:
+  LayerWriter(TarStream& tar, int data_fd, int index_fd, const LayerLimits& limits)
+      : tar_(tar), data_(data_fd), index_(index_fd), limits_(limits), handle_(archive_read_new()) {}
+
+  Result<LayerInfo> run() {
+    archive_read_support_format_tar(handle_.get());
+    if (archive_read_open(handle_.get(), &tar_, nullptr, TarStream::read_callback, nullptr) != ARCHIVE_OK)
+      return fail_archive("open tar");
+    for (;;) {
+      archive_entry* entry = nullptr;
+      int result = archive_read_next_header(handle_.get(), &entry);
+      if (result == ARCHIVE_EOF) break;
+      // A warning is about a name that is no UTF-8, or an attribute unknown to libarchive: the entry is whole.
+      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return fail_archive("read tar");
+      if (index_.entries() >= limits_.max_entries)
+        return fail(Errc::invalid_argument, "it has more than " + std::to_string(limits_.max_entries) + " entries");
+      TRY(add(entry));
+    }
+    if (tar_.error()) return std::unexpected(*tar_.error());
+    // What follows the tar's end belongs to the digest.
+    while (!TRY(tar_.next()).empty()) {
+    }
+    LayerInfo info;
+    info.data_bytes = TRY(data_.finish());
+    info.tar_bytes = tar_.bytes();
+    info.entries = index_.entries();
+    std::string digest = tar_.digest_hex();
+    TRY(index_.finish({info.data_bytes, info.tar_bytes, info.entries, digest}));
+    info.diff_id = "sha256:" + digest;
+    return info;
+  }
+
+ private:
+  std::unexpected<Error> fail_archive(std::string_view what) const {
+    if (tar_.error()) return std::unexpected(*tar_.error());
+    const char* why = archive_error_string(handle_.get());
+    return fail(Errc::invalid_argument, std::string(what) + ": " + (why != nullptr ? why : "unknown format"));
+  }
+
+  Result<> add(archive_entry* from) {
+    const char* name = archive_entry_pathname(from);
+    if (name == nullptr) return fail(Errc::invalid_argument, "read tar: an entry has no name");
+    std::string path = TRY(normalise_path(name));
+    size_t slash = path.rfind('/');
+    std::string base = slash == std::string::npos ? path : path.substr(slash + 1);
+    if (base.starts_with(whiteout_prefix)) return add_whiteout(path, base, slash);
+
+    Entry entry;
+    entry.path = path;
+    entry.mode = archive_entry_perm(from) & 07777;
+    entry.uid = static_cast<uint32_t>(archive_entry_uid(from));
+    entry.gid = static_cast<uint32_t>(archive_entry_gid(from));
+    entry.mtime_s = archive_entry_mtime(from);
+    entry.mtime_ns = static_cast<uint32_t>(std::clamp<long>(archive_entry_mtime_nsec(from), 0, 999'999'999));
+    std::string xattrs = attributes(from);
+    entry.xattrs = xattrs;
+    std::string target;
+    if (const char* link = archive_entry_hardlink(from)) {
+      target = TRY(normalise_link_target(link));
+      entry.kind = EntryKind::hard_link;
+      entry.target = target;
+      entry.xattrs = {};
+      return index_.add(entry);
+    }
+    switch (archive_entry_filetype(from)) {
+      case AE_IFREG:
+        return add_file(entry, from);
+      case AE_IFDIR:
+        entry.kind = EntryKind::directory;
+        break;
+      case AE_IFLNK: {
+        const char* link = archive_entry_symlink(from);
+        target = link != nullptr ? link : "";
+        if (target.empty() || target.size() > 4095)
+          return fail(Errc::invalid_argument, "path \"" + path + "\": a symbolic link with an unusable target");
+        entry.kind = EntryKind::symlink;
+        entry.target = target;
+        break;
+      }
+      case AE_IFCHR:
+      case AE_IFBLK:
+        entry.kind = archive_entry_filetype(from) == AE_IFCHR ? EntryKind::char_device : EntryKind::block_device;
+        entry.rdev_major = static_cast<uint32_t>(archive_entry_rdevmajor(from));
+        entry.rdev_minor = static_cast<uint32_t>(archive_entry_rdevminor(from));
+        break;
+      case AE_IFIFO:
+        entry.kind = EntryKind::fifo;
+        break;
+      default:
+        return fail(Errc::invalid_argument, "path \"" + path + "\": a file of a kind that a layer cannot hold");
+    }
+    if (path.empty() && entry.kind != EntryKind::directory)
+      return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
+    return index_.add(entry);
+  }
+
+  // OCI image-spec layer.md, "Whiteouts".
+  Result<> add_whiteout(const std::string& path, const std::string& base, size_t slash) {
+    std::string directory = slash == std::string::npos ? "" : path.substr(0, slash);
+    Entry entry;
+    if (base == opaque_marker) {
+      entry.kind = EntryKind::opaque;
+      entry.path = directory;
+      return index_.add(entry);
+    }
+    std::string hidden = base.substr(whiteout_prefix.size());
+    if (hidden.starts_with(whiteout_prefix)) return {};  // AUFS's own bookkeeping
+    if (hidden.empty() || hidden == "." || hidden == "..")
+      return fail(Errc::invalid_argument, "path \"" + path + "\": a whiteout of nothing");
+    std::string target = directory.empty() ? hidden : directory + "/" + hidden;
+    entry.kind = EntryKind::whiteout;
+    entry.path = target;
+    return index_.add(entry);
+  }
+
+  Result<> add_file(Entry& entry, archive_entry* from) {
+    if (entry.path.empty()) return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
+    int64_t size = archive_entry_size(from);
+    if (size < 0 || static_cast<uint64_t>(size) > largest_file)
+      return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": larger than 8 TiB");
+    entry.kind = EntryKind::regular;
+    entry.size = static_cast<uint64_t>(size);
+    entry.first_block = data_.next_block();
+    if (entry.first_block + entry.size / block_size > largest_file / block_size)
+      return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": the layer is larger than 8 TiB");
+    for (;;) {
+      const void* block = nullptr;
+      size_t length = 0;
+      la_int64_t offset = 0;
+      int result = archive_read_data_block(handle_.get(), &block, &length, &offset);
+      if (result == ARCHIVE_EOF) break;
+      if (result != ARCHIVE_OK) return fail_archive("read \"" + std::string(entry.path) + "\"");
+      if (offset < 0 || static_cast<uint64_t>(offset) > entry.size ||
+          length > entry.size - static_cast<uint64_t>(offset))
+        return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": data beyond its end");
+      TRY(data_.write(static_cast<uint64_t>(offset), std::span(static_cast<const std::byte*>(block), length)));
+    }
+    TRY(data_.end_file(entry.size));
+    return index_.add(entry);
+  }
+
+  static std::string attributes(archive_entry* from) {
+    if (archive_entry_xattr_reset(from) == 0) return {};
+    std::vector<std::pair<std::string, std::string>> found;
+    const char* name = nullptr;
+    const void* value = nullptr;
+    size_t size = 0;
+    while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
+      found.emplace_back(name, std::string(static_cast<const char*>(value), size));
+    return encode_xattrs(std::move(found));
+  }
+
+  TarStream& tar_;
+  DataWriter data_;
+  IndexWriter index_;
+  const LayerLimits& limits_;
+  Archive handle_;
+};
+
+}  // namespace
+
+Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
+                              const LayerLimits& limits, const CancelToken& cancel) {
+  Utf8Locale locale;
+  auto named = [&](const Error& error) {
+    return std::unexpected(Error{error.code, "layer " + std::string(name) + ": " + error.message, error.hint});
+  };
+  auto source = inflate(blob);
+  if (!source) return named(source.error());
+  TarStream tar(**source, limits, cancel);
+  auto info = LayerWriter(tar, data_fd, index_fd, limits).run();
+  if (!info) return named(info.error());
+  return info;
+}
+
+}  // namespace diatom::rootfs

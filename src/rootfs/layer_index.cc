@@ -1,0 +1,104 @@
+#include "rootfs/layer_index.h"
+
+#include "base/hash.h"
+#include "rootfs/little_endian.h"
+
+namespace diatom::rootfs {
+
+namespace {
+
+constexpr std::string_view magic = "DIATLYR1";
+constexpr size_t smallest_entry = 53;  // one without any string
+
+std::unexpected<Error> damaged(std::string_view why) {
+  return fail(Errc::internal, "read layer index: " + std::string(why), "load or pull the image again");
+}
+
+// What encode_entry() never writes must not be read either: the rest of the code relies on it.
+bool plausible(const Entry& entry, uint64_t data_bytes) {
+  if (static_cast<uint8_t>(entry.kind) > last_entry_kind || entry.mode > 07777 || entry.mtime_ns >= 1'000'000'000 ||
+      entry.xattrs.size() % 4 != 0)
+    return false;
+  if (entry.kind != EntryKind::regular || entry.size == 0) return true;
+  uint64_t blocks = data_bytes / block_size;
+  return entry.first_block < blocks && (entry.size - 1) / block_size < blocks - entry.first_block;
+}
+
+}  // namespace
+
+void encode_entry(const Entry& entry, std::string& out) {
+  put(out, static_cast<uint8_t>(entry.kind));
+  put(out, entry.mode);
+  put(out, entry.uid);
+  put(out, entry.gid);
+  put(out, entry.mtime_s);
+  put(out, entry.mtime_ns);
+  put(out, entry.rdev_major);
+  put(out, entry.rdev_minor);
+  put(out, entry.size);
+  put(out, entry.first_block);
+  put(out, static_cast<uint16_t>(entry.path.size()));
+  put(out, static_cast<uint16_t>(entry.target.size()));
+  put(out, static_cast<uint32_t>(entry.xattrs.size()));
+  out += entry.path;
+  out += entry.target;
+  out += entry.xattrs;
+}
+
+std::string encode_index_header(const IndexHeader& header) {
+  std::string out(magic);
+  put(out, header.data_bytes);
+  put(out, header.tar_bytes);
+  put(out, header.entries);
+  for (size_t i = 0; i + 1 < header.diff_id.size(); i += 2)
+    out += static_cast<char>(std::stoi(header.diff_id.substr(i, 2), nullptr, 16));
+  return out;
+}
+
+Result<LayerIndex> decode_index(std::string_view bytes) {
+  if (bytes.size() < index_header_bytes + index_checksum_bytes || !bytes.starts_with(magic))
+    return damaged("it is none, or of another version");
+  std::string_view body = bytes.substr(0, bytes.size() - index_checksum_bytes);
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(body)));
+  auto sum = hash.finish();
+  if (std::memcmp(sum.data(), bytes.data() + body.size(), sum.size()) != 0) return damaged("its checksum is wrong");
+
+  LayerIndex index;
+  FieldReader reader(body.substr(magic.size()));
+  index.header.data_bytes = reader.get<uint64_t>();
+  index.header.tar_bytes = reader.get<uint64_t>();
+  index.header.entries = reader.get<uint64_t>();
+  for (char byte : reader.get_bytes(32)) {
+    static constexpr char digits[] = "0123456789abcdef";
+    index.header.diff_id += digits[static_cast<unsigned char>(byte) >> 4];
+    index.header.diff_id += digits[static_cast<unsigned char>(byte) & 15];
+  }
+  if (index.header.entries > body.size() / smallest_entry) return damaged("it is cut short");
+  index.entries.reserve(index.header.entries);
+  for (uint64_t i = 0; i < index.header.entries; ++i) {
+    Entry& entry = index.entries.emplace_back();
+    entry.kind = static_cast<EntryKind>(reader.get<uint8_t>());
+    entry.mode = reader.get<uint16_t>();
+    entry.uid = reader.get<uint32_t>();
+    entry.gid = reader.get<uint32_t>();
+    entry.mtime_s = reader.get<int64_t>();
+    entry.mtime_ns = reader.get<uint32_t>();
+    entry.rdev_major = reader.get<uint32_t>();
+    entry.rdev_minor = reader.get<uint32_t>();
+    entry.size = reader.get<uint64_t>();
+    entry.first_block = reader.get<uint64_t>();
+    auto path_size = reader.get<uint16_t>();
+    auto target_size = reader.get<uint16_t>();
+    auto xattrs_size = reader.get<uint32_t>();
+    entry.path = reader.get_bytes(path_size);
+    entry.target = reader.get_bytes(target_size);
+    entry.xattrs = reader.get_bytes(xattrs_size);
+    if (!reader.ok()) return damaged("it is cut short");
+    if (!plausible(entry, index.header.data_bytes)) return damaged("entry " + std::to_string(i) + " makes no sense");
+  }
+  if (!reader.at_end()) return damaged("something follows its last entry");
+  return index;
+}
+
+}  // namespace diatom::rootfs

@@ -1,0 +1,68 @@
+// The index of a layer: what its tar said of each entry, in the tar's order, without the contents of the files.
+// docs/format/layer.md has it byte by byte. Written by us and read by us, and still never trusted: a checksum tells
+// damage, and decoding is total.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace diatom::rootfs {
+
+inline constexpr uint32_t block_size = 4096;
+
+enum class EntryKind : uint8_t {
+  directory = 0,
+  regular = 1,
+  symlink = 2,
+  char_device = 3,
+  block_device = 4,
+  fifo = 5,
+  hard_link = 6,
+  whiteout = 7,  // removes `path` of the layers below
+  opaque = 8,    // hides what the layers below have in the directory `path`
+};
+inline constexpr uint8_t last_entry_kind = 8;
+
+// Strings are borrowed: from the caller when encoding, from the index's bytes when decoding.
+struct Entry {
+  EntryKind kind = EntryKind::regular;
+  uint16_t mode = 0;  // permission bits, 07777
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  int64_t mtime_s = 0;
+  uint32_t mtime_ns = 0;
+  uint32_t rdev_major = 0;
+  uint32_t rdev_minor = 0;
+  uint64_t size = 0;         // of a regular file
+  uint64_t first_block = 0;  // of its contents in the data file
+  std::string_view path;     // normalised: "a/b", without "." or ".."; "" is the root
+  std::string_view target;   // symlink: as it is; hard link: normalised path
+  std::string_view xattrs;   // as EROFS stores them (xattrs.h)
+};
+
+struct IndexHeader {
+  uint64_t data_bytes = 0;
+  uint64_t tar_bytes = 0;
+  uint64_t entries = 0;
+  std::string diff_id;  // 64 hex digits
+};
+
+void encode_entry(const Entry& entry, std::string& out);
+
+inline constexpr size_t index_header_bytes = 64;
+inline constexpr size_t index_checksum_bytes = 32;
+std::string encode_index_header(const IndexHeader& header);
+
+// The whole index as it was read from its file. Fails when it is damaged. The entries borrow from `bytes`.
+struct LayerIndex {
+  IndexHeader header;
+  std::vector<Entry> entries;
+};
+Result<LayerIndex> decode_index(std::string_view bytes);
+
+}  // namespace diatom::rootfs

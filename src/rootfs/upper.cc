@@ -1,0 +1,53 @@
+#include "rootfs/upper.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/platform/platform.h"
+
+namespace diatom::rootfs {
+
+namespace {
+
+// No journal: a writable layer that its VM did not unmount is checked or thrown away, never trusted half-written. Group
+// descriptors and inode tables are left uninitialised, so that the file is a few hundred KiB whatever its size. The
+// root belongs to the guest's root, not to whoever runs this.
+Result<> format(const fs::path& path, uint64_t bytes) {
+  {
+    UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT | O_TRUNC));
+    if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) < 0) return fail_errno("set size of " + path.string());
+  }
+  auto program = find_program("mke2fs");
+  if (!program)
+    return fail(Errc::not_found, "format writable layer: mke2fs is not installed", "on Debian, apt-get install e2fsprogs");
+  CommandOutput out = TRY(run_command(
+      {*program, "-q", "-F", "-t", "ext4", "-O", "^has_journal,^resize_inode,sparse_super2,uninit_bg,^metadata_csum",
+       "-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0", "-i", "16384", "-m", "0", "-L",
+       "diatom-upper", path.string()},
+      std::chrono::minutes(1)));
+  if (out.status.code != 0)
+    return fail(Errc::internal, "format writable layer " + path.string() + ": mke2fs: " + out.output);
+  UniqueFd fd = TRY(open_file(path, O_RDWR));
+  return sync_fd(fd.get());
+}
+
+}  // namespace
+
+Result<> create_upper(const fs::path& templates, uint64_t bytes, const fs::path& to) {
+  fs::path ready = templates / ("upper-" + std::to_string(bytes) + ".ext4");
+  if (::access(ready.c_str(), R_OK) != 0) {
+    TRY(make_directories(templates));
+    FileLock lock = TRY(FileLock::acquire(templates / "upper.lock"));
+    if (::access(ready.c_str(), R_OK) != 0) {  // nobody else made it meanwhile
+      TemporaryPath fresh(ready.string() + ".tmp");
+      TRY(format(fresh.path(), bytes));
+      if (::rename(fresh.path().c_str(), ready.c_str()) < 0) return fail_errno("rename to " + ready.string());
+      fresh.keep();
+    }
+  }
+  return platform::clone_file(ready, to);
+}
+
+}  // namespace diatom::rootfs

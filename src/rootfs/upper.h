@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace diatom::rootfs {
+
+// The writable layer of a container: an empty, sparse ext4 of `bytes`. It is formatted once for each size and kept in
+// `templates`; `to` (which must not exist) is a clone of it. Errors: not_found when mke2fs is not installed.
+Result<> create_upper(const std::filesystem::path& templates, uint64_t bytes, const std::filesystem::path& to);
+
+}  // namespace diatom::rootfs

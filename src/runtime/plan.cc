@@ -1,0 +1,128 @@
+#include "runtime/plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/size.h"
+
+namespace diatom {
+
+namespace {
+
+constexpr uint64_t least_memory = 128ULL << 20;
+constexpr std::string_view default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+std::string_view key_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
+
+void set_variable(std::vector<std::string>& env, const std::string& entry) {
+  auto same = std::ranges::find(env, key_of(entry), [](const std::string& other) { return key_of(other); });
+  if (same != env.end())
+    *same = entry;
+  else
+    env.push_back(entry);
+}
+
+// docker's order: PATH and HOSTNAME by default, the image's, the spec's. HOME is the agent's: it knows the passwd.
+std::vector<std::string> plan_env(const ContainerSpec& spec, const ImageDefaults& image, const std::string& hostname) {
+  std::vector<std::string> env;
+  env.emplace_back(default_path);
+  env.push_back("HOSTNAME=" + hostname);
+  if (spec.tty) env.emplace_back("TERM=xterm");
+  for (const auto& entry : image.env) set_variable(env, entry);
+  for (const auto& entry : spec.env) set_variable(env, entry);
+  return env;
+}
+
+Result<> check_host_name(const std::string& name) {
+  bool good = !name.empty() && name.size() <= 64 && name.front() != '-' && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
+  });
+  if (good) return {};
+  return fail(Errc::invalid_argument, fmt::format("use host name \"{}\": not allowed", name),
+              "at most 64 of letters, digits, \"-\", \"_\" and \".\"");
+}
+
+Result<> check_absolute(std::string_view what, const std::string& path) {
+  if (path.starts_with('/') && path.find('\0') == std::string::npos) return {};
+  return fail(Errc::invalid_argument, fmt::format("use {} \"{}\": it is no absolute path", what, path),
+              "a path in the container begins with /");
+}
+
+unsigned plan_vcpus(const ContainerSpec& spec, unsigned host_cpus, std::vector<std::string>& warnings) {
+  auto wanted = static_cast<unsigned>(std::max(1.0, std::ceil(spec.cpus)));
+  if (wanted > host_cpus) {
+    // The default is nobody's wish: only what was asked for is worth a word.
+    if (spec.cpus != ContainerSpec().cpus)
+      warnings.push_back(fmt::format("{} CPUs were asked for, and the host has {}", wanted, host_cpus));
+    return host_cpus;
+  }
+  return wanted;
+}
+
+uint64_t plan_memory(const ContainerSpec& spec, std::vector<std::string>& warnings) {
+  if (spec.memory_bytes >= least_memory) return spec.memory_bytes;
+  warnings.push_back(fmt::format("{} of memory were asked for; raised to {}, the least that a guest boots with",
+                                 format_size(spec.memory_bytes), format_size(least_memory)));
+  return least_memory;
+}
+
+}  // namespace
+
+std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image) {
+  std::vector<std::string> argv = spec.entrypoint ? *spec.entrypoint : image.entrypoint;
+  // A new entrypoint does not get the arguments that were meant for the old one.
+  const auto& args = !spec.args.empty() || spec.entrypoint ? spec.args : image.cmd;
+  argv.insert(argv.end(), args.begin(), args.end());
+  if (argv.empty()) argv = {"/bin/sh"};
+  return argv;
+}
+
+Result<Plan> plan_container(const PlanInput& input) {
+  const ContainerSpec& spec = input.spec;
+  Plan plan;
+  std::string hostname = spec.hostname.empty() ? input.id.substr(0, 12) : spec.hostname;
+  TRY(check_host_name(hostname));
+
+  channel::ContainerConfig& container = plan.monitor.container;
+  container.hostname = hostname;
+  container.read_only = spec.read_only;
+  container.has_upper = !input.upper.empty();
+  for (const TmpfsMount& mount : spec.tmpfs) {
+    TRY(check_absolute("tmpfs", mount.path));
+    container.tmpfs.push_back({mount.path, mount.options});
+  }
+  double whole = std::ceil(spec.cpus);
+  if (spec.cpus < whole) container.cpu_quota_us = static_cast<uint64_t>(spec.cpus * 100'000);
+
+  channel::ProcessConfig& process = plan.monitor.process;
+  process.argv = plan_command(spec, input.image.defaults);
+  process.env = plan_env(spec, input.image.defaults, hostname);
+  process.cwd = !spec.working_dir.empty() ? spec.working_dir : input.image.defaults.working_dir;
+  if (process.cwd.empty()) process.cwd = "/";
+  TRY(check_absolute("working directory", process.cwd));
+  process.user = !spec.user.empty() ? spec.user : input.image.defaults.user;
+  process.tty = spec.tty;
+  process.open_stdin = spec.open_stdin;
+
+  vm::MachineSpec& machine = plan.monitor.machine;
+  machine.id = input.id;
+  machine.vcpus = plan_vcpus(spec, input.host_cpus, plan.warnings);
+  machine.memory_bytes = plan_memory(spec, plan.warnings);
+  machine.kernel = input.kernel;
+  machine.directory = input.directory;
+  vm::Disk root{.serial = "root", .extents = {}};
+  for (const ImageExtent& extent : input.image.root_device) root.extents.push_back({extent.path, extent.bytes});
+  machine.disks.push_back(std::move(root));
+  if (!input.upper.empty())
+    machine.disks.push_back({.serial = "upper",
+                             .extents = {{input.upper, spec.disk_bytes}},
+                             .read_only = false,
+                             .ephemeral = spec.auto_remove});
+  plan.monitor.keep_disk = !spec.auto_remove && !input.upper.empty();
+  return plan;
+}
+
+}  // namespace diatom

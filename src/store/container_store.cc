@@ -1,0 +1,149 @@
+#include "store/container_store.h"
+
+#include <set>
+
+#include "base/clock.h"
+#include "oci/digest.h"
+
+namespace diatom::store {
+
+namespace {
+
+constexpr std::string_view columns =
+    "id, name, image, image_name, state, spec, engine, accelerator, kernel, auto_remove, created_ns, started_ns, "
+    "finished_ns, exit_code, signal, oom_killed, error";
+
+ContainerRecord read_row(const Statement& row) {
+  return {.id = row.text(0),
+          .name = row.text(1),
+          .image = row.text(2),
+          .image_name = row.text(3),
+          .state = row.text(4),
+          .spec = row.text(5),
+          .engine = row.text(6),
+          .accelerator = row.text(7),
+          .kernel = row.text(8),
+          .auto_remove = row.number(9) != 0,
+          .created_ns = row.number(10),
+          .started_ns = row.number(11),
+          .finished_ns = row.number(12),
+          .exit_code = static_cast<int>(row.number(13)),
+          .signal = static_cast<int>(row.number(14)),
+          .oom_killed = row.number(15) != 0,
+          .error = row.text(16)};
+}
+
+bool has_owner(const ContainerRecord& container) {
+  return container.state != "exited" && container.state != "failed" && container.state != "created";
+}
+
+}  // namespace
+
+Result<> ContainerStore::insert(const ContainerRecord& container) {
+  Statement statement = TRY(database_.prepare("INSERT INTO containers (" + std::string(columns) +
+                                              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  statement.bind(container.id).bind(container.name).bind(container.image).bind(container.image_name);
+  statement.bind(container.state).bind(container.spec).bind(container.engine).bind(container.accelerator);
+  statement.bind(container.kernel).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
+  statement.bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code).bind(container.signal);
+  auto result = statement.bind(container.oom_killed ? 1 : 0).bind(container.error).run();
+  if (!result && result.error().code == Errc::already_exists)
+    return fail(Errc::already_exists, "create container \"" + container.name + "\": the name is in use",
+                "choose another, or `diatom rm " + container.name + "`");
+  return result;
+}
+
+Result<> ContainerStore::update(const ContainerRecord& container) {
+  Statement statement = TRY(database_.prepare(
+      "UPDATE containers SET state = ?, started_ns = ?, finished_ns = ?, exit_code = ?, signal = ?, oom_killed = ?, "
+      "error = ? WHERE id = ?"));
+  statement.bind(container.state).bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code);
+  statement.bind(container.signal).bind(container.oom_killed ? 1 : 0).bind(container.error).bind(container.id);
+  return statement.run();
+}
+
+Result<> ContainerStore::erase(const std::string& id) {
+  Statement statement = TRY(database_.prepare("DELETE FROM containers WHERE id = ?"));
+  TRY(statement.bind(id).run());
+  return remove_tree(paths_.container(id));
+}
+
+Result<std::vector<ContainerRecord>> ContainerStore::list() {
+  Statement query =
+      TRY(database_.prepare("SELECT " + std::string(columns) + " FROM containers ORDER BY created_ns DESC, id"));
+  std::vector<ContainerRecord> containers;
+  while (TRY(query.step())) containers.push_back(read_row(query));
+  return containers;
+}
+
+Result<ContainerRecord> ContainerStore::find(std::string_view reference) {
+  std::string shown(reference.substr(0, 200));
+  Statement by_name = TRY(
+      database_.prepare("SELECT " + std::string(columns) + " FROM containers WHERE name = ?1 OR id = ?1 LIMIT 1"));
+  if (TRY(by_name.bind(reference).step())) return read_row(by_name);
+  if (!reference.empty() && reference.size() < 64 && oci::is_hex(reference)) {
+    Statement by_prefix = TRY(database_.prepare("SELECT " + std::string(columns) +
+                                                " FROM containers WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2"));
+    if (TRY(by_prefix.bind(reference).step())) {
+      ContainerRecord found = read_row(by_prefix);
+      if (!TRY(by_prefix.step())) return found;
+      return fail(Errc::invalid_argument, "find container \"" + shown + "\": more than one id begins like this",
+                  "write more of it");
+    }
+  }
+  return fail(Errc::not_found, "find container \"" + shown + "\": there is none", "`diatom ps -a` lists them");
+}
+
+Result<int64_t> ContainerStore::count_of_image(const std::string& image) {
+  Statement query = TRY(database_.prepare("SELECT count(*) FROM containers WHERE image = ?"));
+  TRY(query.bind(image).step());
+  return query.number(0);
+}
+
+Result<FileLock> ContainerStore::create_directory(const std::string& id) {
+  TRY(make_directories(paths_.container(id)));
+  return FileLock::acquire(paths_.container(id) / "lock");
+}
+
+Result<std::optional<FileLock>> ContainerStore::try_lock(const std::string& id) {
+  TRY(make_directories(paths_.container(id)));
+  return FileLock::try_acquire(paths_.container(id) / "lock");
+}
+
+Result<> ContainerStore::recover() {
+  std::set<std::string> known;
+  for (ContainerRecord& container : TRY(list())) {
+    known.insert(container.id);
+    if (!has_owner(container) && !container.auto_remove) continue;
+    auto lock = TRY(try_lock(container.id));
+    if (!lock) continue;
+    // Its owner may have finished between the list and the lock.
+    auto now = find(container.id);
+    if (!now) {
+      TRY(remove_tree(paths_.container(container.id)));
+      continue;
+    }
+    if (now->auto_remove) {
+      TRY(erase(container.id));
+    } else if (has_owner(*now)) {
+      now->state = now->started_ns != 0 ? "exited" : "failed";
+      now->exit_code = 137;
+      now->signal = 9;
+      now->error = "its owner was killed, and the VM with it";
+      now->finished_ns = wall_clock_ns();
+      TRY(update(*now));
+    }
+  }
+  // A folder comes before its record, and goes after it.
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(paths_.containers(), error)) {
+    std::string id = entry.path().filename().string();
+    if (known.contains(id)) continue;
+    auto lock = FileLock::try_acquire(entry.path() / "lock");
+    if (!lock || !*lock || find(id)) continue;
+    TRY(remove_tree(entry.path()));
+  }
+  return {};
+}
+
+}  // namespace diatom::store

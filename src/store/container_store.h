@@ -1,0 +1,64 @@
+// Records of containers. A container that runs is owned by the process that holds its lock (containers/<id>/lock), for
+// as long as it lives; a record that says "running" while nobody holds the lock is stale, and put right by whoever looks.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+#include "store/database.h"
+#include "store/paths.h"
+
+namespace diatom::store {
+
+struct ContainerRecord {
+  std::string id;
+  std::string name;
+  std::string image;  // id
+  std::string image_name;
+  std::string state;  // contract.md, "Container states"
+  std::string spec;   // JSON
+  std::string engine;
+  std::string accelerator;
+  std::string kernel;
+  bool auto_remove = false;
+  int64_t created_ns = 0;
+  int64_t started_ns = 0;
+  int64_t finished_ns = 0;
+  int exit_code = 0;
+  int signal = 0;
+  bool oom_killed = false;
+  std::string error;
+};
+
+class ContainerStore {
+ public:
+  ContainerStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
+
+  // Fails with already_exists when the name is taken; nothing is changed then.
+  Result<> insert(const ContainerRecord& container);
+  Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
+  Result<> erase(const std::string& id);              // the record, then the folder
+  Result<std::vector<ContainerRecord>> list();        // newest first
+  // By name, id or unique prefix of one.
+  Result<ContainerRecord> find(std::string_view reference);
+  // How many containers were made from the image.
+  Result<int64_t> count_of_image(const std::string& image);
+
+  // Makes containers/<id>/ and takes its lock. The folder goes when the record does.
+  Result<FileLock> create_directory(const std::string& id);
+  // Empty while its owner lives.
+  Result<std::optional<FileLock>> try_lock(const std::string& id);
+  // Puts right what dead owners left: states that are not true any more, containers that were to go, folders without a
+  // record.
+  Result<> recover();
+
+ private:
+  Database& database_;
+  const Paths& paths_;
+};
+
+}  // namespace diatom::store

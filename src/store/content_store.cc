@@ -1,0 +1,55 @@
+#include "store/content_store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace diatom::store {
+
+namespace {
+constexpr uint64_t largest_document = 4 << 20;
+}
+
+Result<Ingest> Ingest::create(const Paths& paths) {
+  std::string name = (paths.ingest() / "XXXXXX").string();
+  int fd = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd < 0) return fail_errno("create a file in " + paths.ingest().string());
+  return Ingest(TemporaryPath(name), UniqueFd(fd));
+}
+
+Result<> Ingest::commit(const std::filesystem::path& to) {
+  TRY(sync_fd(fd_.get()));
+  if (::rename(path_.path().c_str(), to.c_str()) < 0) return fail_errno("rename to " + to.string());
+  path_.keep();
+  return sync_directory(to.parent_path());
+}
+
+Result<BlobWriter> BlobWriter::create(const Paths& paths) { return BlobWriter(paths, TRY(Ingest::create(paths))); }
+
+Result<> BlobWriter::write(std::span<const std::byte> data) {
+  hash_.update(data);
+  size_ += data.size();
+  return write_all(ingest_.fd(), data);
+}
+
+Result<Blob> BlobWriter::commit() {
+  Blob blob{oci::Digest::from_hex(hash_.finish_hex()), size_};
+  TRY(ingest_.commit(paths_->blobs() / blob.digest.hex()));
+  return blob;
+}
+
+Result<UniqueFd> open_blob(const Paths& paths, const oci::Digest& digest) {
+  auto fd = open_file(paths.blobs() / digest.hex(), O_RDONLY);
+  if (!fd && fd.error().code == Errc::not_found)
+    return fail(Errc::not_found, "open blob " + digest.text() + ": it is not in the store",
+                "load or pull the image again");
+  return fd;
+}
+
+Result<std::string> read_blob(const Paths& paths, const oci::Digest& digest) {
+  TRY(open_blob(paths, digest));
+  return read_file(paths.blobs() / digest.hex(), largest_document);
+}
+
+}  // namespace diatom::store

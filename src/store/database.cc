@@ -1,0 +1,179 @@
+#include "store/database.h"
+
+#include <sqlite3.h>
+
+namespace diatom::store {
+
+namespace {
+
+constexpr int busy_timeout_ms = 10'000;
+
+// One entry a version; what is here is on people's disks and never changes again.
+constexpr const char* migrations[] = {
+    // 1: images from files, containers in the foreground.
+    R"sql(
+CREATE TABLE layers (
+  diff_id TEXT PRIMARY KEY,        -- hex; layers/<diff_id>.data and .index
+  data_bytes INTEGER NOT NULL,
+  tar_bytes INTEGER NOT NULL,
+  entries INTEGER NOT NULL
+) STRICT;
+CREATE TABLE images (
+  id TEXT PRIMARY KEY,             -- hex digest of the config; images/<id>.erofs
+  manifest TEXT NOT NULL,          -- hex digest
+  metadata_bytes INTEGER NOT NULL,
+  loaded_ns INTEGER NOT NULL
+) STRICT;
+CREATE TABLE image_layers (
+  image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+  position INTEGER NOT NULL,       -- 0 is the lowest
+  diff_id TEXT NOT NULL REFERENCES layers(diff_id),
+  blob TEXT NOT NULL,              -- hex digest of the layer as it was packed
+  PRIMARY KEY (image, position)
+) STRICT;
+CREATE TABLE tags (
+  name TEXT PRIMARY KEY,           -- canonical: docker.io/library/busybox:latest
+  image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX tags_image ON tags(image);
+CREATE TABLE containers (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  image TEXT NOT NULL,             -- an image's id; the image itself may have been removed by force
+  image_name TEXT NOT NULL,
+  state TEXT NOT NULL,
+  spec TEXT NOT NULL,              -- JSON
+  engine TEXT NOT NULL,
+  accelerator TEXT NOT NULL,
+  kernel TEXT NOT NULL,
+  auto_remove INTEGER NOT NULL,
+  created_ns INTEGER NOT NULL,
+  started_ns INTEGER NOT NULL DEFAULT 0,
+  finished_ns INTEGER NOT NULL DEFAULT 0,
+  exit_code INTEGER NOT NULL DEFAULT 0,
+  signal INTEGER NOT NULL DEFAULT 0,
+  oom_killed INTEGER NOT NULL DEFAULT 0,
+  error TEXT NOT NULL DEFAULT ''
+) STRICT;
+)sql",
+};
+
+std::unexpected<Error> failure(sqlite3* database, std::string_view what) {
+  int code = sqlite3_errcode(database);
+  std::string message = std::string(what) + ": " + sqlite3_errmsg(database);
+  if ((code & 0xff) == SQLITE_FULL)
+    return fail(Errc::internal, message + " (No space left on device)", "free some disk space, or set DIATOM_HOME elsewhere");
+  if ((code & 0xff) == SQLITE_CONSTRAINT) return fail(Errc::already_exists, std::move(message));
+  if ((code & 0xff) == SQLITE_BUSY)
+    return fail(Errc::timeout, std::move(message), "another diatom holds the database; try again");
+  return fail(Errc::internal, std::move(message));
+}
+
+}  // namespace
+
+void Statement::Free::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+void Database::Close::operator()(sqlite3* database) const { sqlite3_close(database); }
+
+Statement& Statement::bind(std::string_view text) {
+  int result = sqlite3_bind_text64(statement_.get(), ++bound_, text.data() != nullptr ? text.data() : "", text.size(),
+                                   SQLITE_TRANSIENT, SQLITE_UTF8);
+  if (error_ == SQLITE_OK) error_ = result;
+  return *this;
+}
+
+Statement& Statement::bind(int64_t number) {
+  int result = sqlite3_bind_int64(statement_.get(), ++bound_, number);
+  if (error_ == SQLITE_OK) error_ = result;
+  return *this;
+}
+
+Result<bool> Statement::step() {
+  if (error_ != SQLITE_OK) return failure(database_, "use store database");
+  int result = sqlite3_step(statement_.get());
+  if (result == SQLITE_ROW) return true;
+  if (result == SQLITE_DONE) return false;
+  return failure(database_, "use store database");
+}
+
+Result<> Statement::run() {
+  while (TRY(step())) {
+  }
+  return {};
+}
+
+std::string Statement::text(int column) const {
+  const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
+  return bytes != nullptr ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))) : "";
+}
+
+int64_t Statement::number(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+Result<Database> Database::open(const std::filesystem::path& path) {
+  sqlite3* handle = nullptr;
+  int result = sqlite3_open_v2(path.c_str(), &handle,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                               nullptr);
+  Database database;
+  database.database_.reset(handle);
+  if (result != SQLITE_OK) return failure(handle, "open store database " + path.string());
+  sqlite3_busy_timeout(handle, busy_timeout_ms);
+  // NORMAL with a write-ahead log: a power cut may lose the last transactions, never the database.
+  TRY(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
+  TRY(database.migrate(path));
+  return database;
+}
+
+Result<Statement> Database::prepare(std::string_view sql) {
+  sqlite3_stmt* handle = nullptr;
+  if (sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()), &handle, nullptr) != SQLITE_OK)
+    return failure(database_.get(), "use store database");
+  Statement statement;
+  statement.database_ = database_.get();
+  statement.statement_.reset(handle);
+  return statement;
+}
+
+Result<> Database::execute(const char* sql) {
+  if (sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK)
+    return failure(database_.get(), "use store database");
+  return {};
+}
+
+Result<Database::Transaction> Database::begin() {
+  TRY(execute("BEGIN IMMEDIATE"));
+  return Transaction(*this);
+}
+
+Result<> Database::Transaction::commit() {
+  TRY(database_->execute("COMMIT"));
+  database_ = nullptr;
+  return {};
+}
+
+Database::Transaction::~Transaction() {
+  // Fails only when SQLite has already rolled back by itself.
+  if (database_ != nullptr) [[maybe_unused]]
+    auto ignored = database_->execute("ROLLBACK");
+}
+
+Result<> Database::migrate(const std::filesystem::path& path) {
+  auto version = [this]() -> Result<int64_t> {
+    Statement statement = TRY(prepare("PRAGMA user_version"));
+    TRY(statement.step());
+    return statement.number(0);
+  };
+  constexpr auto newest = static_cast<int64_t>(std::size(migrations));
+  int64_t found = TRY(version());
+  if (found > newest)
+    return fail(Errc::unsupported,
+                "open store database " + path.string() + ": it belongs to a newer diatom (version " +
+                    std::to_string(found) + ", this one knows " + std::to_string(newest) + ")",
+                "upgrade diatom, or set DIATOM_HOME elsewhere");
+  if (found == newest) return {};
+  Transaction transaction = TRY(begin());
+  for (int64_t next = TRY(version()); next < newest; ++next) TRY(execute(migrations[next]));
+  TRY(execute(("PRAGMA user_version = " + std::to_string(newest)).c_str()));
+  return transaction.commit();
+}
+
+}  // namespace diatom::store

@@ -1,0 +1,73 @@
+// SQLite as the store uses it: write-ahead log, foreign keys, migrations by user_version. Every function blocks for at
+// most `busy_timeout` on another process's transaction.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace diatom::store {
+
+// A prepared statement. Binding and stepping report through step(): an early mistake is not lost.
+class Statement {
+ public:
+  Statement& bind(std::string_view text);
+  Statement& bind(int64_t number);
+  Result<bool> step();  // true: there is a row
+  Result<> run();       // to its end
+
+  std::string text(int column) const;
+  int64_t number(int column) const;
+
+ private:
+  friend class Database;
+  struct Free {
+    void operator()(sqlite3_stmt* statement) const;
+  };
+  sqlite3* database_ = nullptr;
+  std::unique_ptr<sqlite3_stmt, Free> statement_;
+  int bound_ = 0;
+  int error_ = 0;
+};
+
+// Not for use by two threads.
+class Database {
+ public:
+  // Opens or creates, and brings an older one up to date. One from a newer diatom is refused.
+  static Result<Database> open(const std::filesystem::path& path);
+
+  Result<Statement> prepare(std::string_view sql);
+  Result<> execute(const char* sql);
+
+  // All or nothing: undone by the destructor unless commit() succeeded.
+  class Transaction {
+   public:
+    explicit Transaction(Database& database) : database_(&database) {}
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Transaction& operator=(Transaction&&) = delete;
+    ~Transaction();
+    Result<> commit();
+
+   private:
+    Database* database_;
+  };
+  Result<Transaction> begin();  // takes the write lock at once
+
+ private:
+  struct Close {
+    void operator()(sqlite3* database) const;
+  };
+  Result<> migrate(const std::filesystem::path& path);
+  std::unique_ptr<sqlite3, Close> database_;
+};
+
+}  // namespace diatom::store

@@ -1,0 +1,132 @@
+#include "store/image_store.h"
+
+#include <set>
+
+#include "base/file.h"
+#include "oci/reference.h"
+
+namespace diatom::store {
+
+namespace {
+
+// A file's name up to its extension is what the database knows it by.
+void remove_unnamed(const fs::path& directory, const std::set<std::string>& named) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error))
+    if (!named.contains(entry.path().stem().string())) {
+      std::error_code ignored;  // it is tried again at the next sweep
+      fs::remove_all(entry.path(), ignored);
+    }
+}
+
+std::set<std::string> as_set(std::vector<std::string> list) { return {list.begin(), list.end()}; }
+
+}  // namespace
+
+Result<std::vector<std::string>> ImageStore::column(std::string_view sql, std::string_view parameter) {
+  Statement query = TRY(database_.prepare(sql));
+  if (sql.find('?') != std::string_view::npos) query.bind(parameter);
+  std::vector<std::string> values;
+  while (TRY(query.step())) values.push_back(query.text(0));
+  return values;
+}
+
+Result<std::optional<LayerRecord>> ImageStore::layer(const std::string& diff_id) {
+  Statement query = TRY(database_.prepare("SELECT data_bytes, tar_bytes, entries FROM layers WHERE diff_id = ?"));
+  if (!TRY(query.bind(diff_id).step())) return std::optional<LayerRecord>();
+  return std::optional(LayerRecord{diff_id, static_cast<uint64_t>(query.number(0)),
+                                   static_cast<uint64_t>(query.number(1)), static_cast<uint64_t>(query.number(2)), ""});
+}
+
+Result<> ImageStore::put(const ImageRecord& image, const std::vector<std::string>& tags) {
+  Database::Transaction transaction = TRY(database_.begin());
+  Statement insert = TRY(database_.prepare("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?)"));
+  insert.bind(image.id).bind(image.manifest).bind(static_cast<int64_t>(image.metadata_bytes)).bind(image.loaded_ns);
+  TRY(insert.run());
+  for (size_t i = 0; i < image.layers.size(); ++i) {
+    const LayerRecord& layer = image.layers[i];
+    Statement put_layer = TRY(database_.prepare("INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?)"));
+    put_layer.bind(layer.diff_id).bind(static_cast<int64_t>(layer.data_bytes));
+    TRY(put_layer.bind(static_cast<int64_t>(layer.tar_bytes)).bind(static_cast<int64_t>(layer.entries)).run());
+    Statement link = TRY(database_.prepare("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)"));
+    TRY(link.bind(image.id).bind(static_cast<int64_t>(i)).bind(layer.diff_id).bind(layer.blob).run());
+  }
+  for (const std::string& tag : tags) {
+    Statement name = TRY(database_.prepare(
+        "INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
+    TRY(name.bind(tag).bind(image.id).run());
+  }
+  return transaction.commit();
+}
+
+Result<ImageRecord> ImageStore::read(const std::string& id) {
+  ImageRecord image;
+  image.id = id;
+  Statement query = TRY(database_.prepare("SELECT manifest, metadata_bytes, loaded_ns FROM images WHERE id = ?"));
+  if (!TRY(query.bind(id).step())) return fail(Errc::not_found, "find image sha256:" + id + ": it has gone");
+  image.manifest = query.text(0);
+  image.metadata_bytes = static_cast<uint64_t>(query.number(1));
+  image.loaded_ns = query.number(2);
+  image.tags = TRY(column("SELECT name FROM tags WHERE image = ? ORDER BY name", id));
+  Statement layers = TRY(database_.prepare(
+      "SELECT diff_id, data_bytes, tar_bytes, entries, blob FROM image_layers JOIN layers USING (diff_id) "
+      "WHERE image = ? ORDER BY position"));
+  layers.bind(id);
+  while (TRY(layers.step()))
+    image.layers.push_back({layers.text(0), static_cast<uint64_t>(layers.number(1)),
+                            static_cast<uint64_t>(layers.number(2)), static_cast<uint64_t>(layers.number(3)),
+                            layers.text(4)});
+  return image;
+}
+
+Result<std::vector<ImageRecord>> ImageStore::list() {
+  std::vector<ImageRecord> images;
+  for (const std::string& id : TRY(column("SELECT id FROM images ORDER BY loaded_ns DESC, id")))
+    images.push_back(TRY(read(id)));
+  return images;
+}
+
+Result<ImageRecord> ImageStore::find(std::string_view reference) {
+  std::string shown(reference.substr(0, 200));
+  auto named = oci::Reference::parse(reference);
+  if (named) {
+    auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", named->canonical()));
+    if (!ids.empty()) return read(ids.front());
+  }
+  std::string_view prefix = reference.starts_with("sha256:") ? reference.substr(7) : reference;
+  if (!prefix.empty() && prefix.size() <= 64 && oci::is_hex(prefix)) {
+    auto ids = TRY(column("SELECT id FROM images WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2", prefix));
+    if (ids.size() == 1) return read(ids.front());
+    if (ids.size() > 1)
+      return fail(Errc::invalid_argument, "find image \"" + shown + "\": more than one id begins like this",
+                  "write more of it");
+  }
+  // What is neither a name nor an id is worth saying so.
+  if (!named && !oci::is_hex(prefix)) return std::unexpected(named.error());
+  return fail(Errc::not_found, "find image \"" + shown + "\": it is not in the store",
+              "`diatom image ls` lists what is; `diatom image load` adds one");
+}
+
+Result<> ImageStore::remove_tag(const std::string& canonical) {
+  Statement statement = TRY(database_.prepare("DELETE FROM tags WHERE name = ?"));
+  return statement.bind(canonical).run();
+}
+
+Result<> ImageStore::remove(const std::string& id) {
+  Database::Transaction transaction = TRY(database_.begin());
+  Statement image = TRY(database_.prepare("DELETE FROM images WHERE id = ?"));
+  TRY(image.bind(id).run());
+  TRY(database_.execute("DELETE FROM layers WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)"));
+  return transaction.commit();
+}
+
+Result<> ImageStore::sweep() {
+  remove_unnamed(paths_.ingest(), {});
+  remove_unnamed(paths_.images(), as_set(TRY(column("SELECT id FROM images"))));
+  remove_unnamed(paths_.layers(), as_set(TRY(column("SELECT diff_id FROM layers"))));
+  remove_unnamed(paths_.blobs(), as_set(TRY(column("SELECT id FROM images UNION SELECT manifest FROM images "
+                                                   "UNION SELECT blob FROM image_layers"))));
+  return {};
+}
+
+}  // namespace diatom::store

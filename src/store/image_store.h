@@ -1,0 +1,58 @@
+// Which images there are, and what belongs to each. The database says what exists; files that it does not name are
+// leftovers and go at the next sweep.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/database.h"
+#include "store/paths.h"
+
+namespace diatom::store {
+
+struct LayerRecord {
+  std::string diff_id;  // hex
+  uint64_t data_bytes = 0;
+  uint64_t tar_bytes = 0;
+  uint64_t entries = 0;
+  std::string blob;  // hex digest of the layer as it was packed, in this image
+};
+
+struct ImageRecord {
+  std::string id;        // hex digest of the config
+  std::string manifest;  // hex digest
+  uint64_t metadata_bytes = 0;
+  int64_t loaded_ns = 0;
+  std::vector<std::string> tags;    // canonical
+  std::vector<LayerRecord> layers;  // lowest first
+};
+
+class ImageStore {
+ public:
+  ImageStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
+
+  Result<std::optional<LayerRecord>> layer(const std::string& diff_id);
+  // Records the image, its layers and names in one go; a name that another image had moves. Everything it names must be
+  // on the disk already.
+  Result<> put(const ImageRecord& image, const std::vector<std::string>& tags);
+  Result<std::vector<ImageRecord>> list();  // newest first
+  // By canonical name, by id ("sha256:…" or hex) or by its unique prefix. not_found and invalid_argument (ambiguous)
+  // name what was asked for.
+  Result<ImageRecord> find(std::string_view reference);
+  Result<> remove_tag(const std::string& canonical);
+  Result<> remove(const std::string& id);  // with its names; files go at the next sweep
+  // Removes every file that no image needs. The caller holds the store's lock exclusively: nobody is loading.
+  Result<> sweep();
+
+ private:
+  Result<ImageRecord> read(const std::string& id);
+  Result<std::vector<std::string>> column(std::string_view sql, std::string_view parameter = {});
+
+  Database& database_;
+  const Paths& paths_;
+};
+
+}  // namespace diatom::store

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace diatom::store {
+
+// Where everything lies (contract.md, "Data on disk"). Plain joins: nothing is made or looked at.
+struct Paths {
+  std::filesystem::path home;
+  std::filesystem::path run;
+
+  std::filesystem::path database() const { return home / "diatom.db"; }
+  std::filesystem::path blobs() const { return home / "blobs" / "sha256"; }
+  std::filesystem::path layers() const { return home / "layers"; }
+  std::filesystem::path images() const { return home / "images"; }
+  std::filesystem::path ingest() const { return home / "ingest"; }
+  std::filesystem::path containers() const { return home / "containers"; }
+  std::filesystem::path templates() const { return home / "templates"; }
+  std::filesystem::path kernels() const { return home / "kernels"; }
+  std::filesystem::path layer_data(const std::string& hex) const { return layers() / (hex + ".data"); }
+  std::filesystem::path layer_index(const std::string& hex) const { return layers() / (hex + ".index"); }
+  std::filesystem::path image_metadata(const std::string& hex) const { return images() / (hex + ".erofs"); }
+  std::filesystem::path container(const std::string& id) const { return containers() / id; }
+};
+
+// From $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom.
+Paths default_paths();
+
+}  // namespace diatom::store

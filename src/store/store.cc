@@ -1,0 +1,26 @@
+#include "store/store.h"
+
+namespace diatom::store {
+
+namespace {
+fs::path lock_path(const Paths& paths) { return paths.home / "store.lock"; }
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(Paths paths) {
+  for (const auto& directory : {paths.blobs(), paths.layers(), paths.images(), paths.ingest(), paths.containers()})
+    TRY(make_directories(directory));
+  Database database = TRY(Database::open(paths.database()));
+  return std::unique_ptr<Store>(new Store(std::move(paths), std::move(database)));
+}
+
+Result<FileLock> Store::lock_for_adding() {
+  TRY(sweep());
+  return FileLock::acquire(lock_path(paths_), FileLock::Mode::shared);
+}
+
+Result<> Store::sweep() {
+  auto lock = TRY(FileLock::try_acquire(lock_path(paths_)));
+  return lock ? images_.sweep() : Result<>();
+}
+
+}  // namespace diatom::store
