@@ -60,13 +60,14 @@ std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk) {
 }
 
 std::string vmdk_descriptor(const Disk& disk) {
+  // No empty lines: QEMU would read the extent that follows one twice.
   std::string text =
       "# Disk DescriptorFile\n"
       "version=1\n"
       "CID=fffffffe\n"
       "parentCID=ffffffff\n"
       "createType=\"twoGbMaxExtentFlat\"\n"
-      "\n";
+      "# Extent description\n";
   for (const auto& extent : disk.extents)
     text += fmt::format("RW {} FLAT \"{}\" 0\n", extent.bytes / 512, extent.path.string());
   return text;
