@@ -83,20 +83,17 @@ void ProcessIo::watch_output(Output& output, bool on) {
 
 void ProcessIo::pump_output(Output& output) {
   if (!output.fd || output.stream == 0) return;
-  size_t room = connection_->room(output.stream);
   std::array<std::byte, read_block> block;
-  if (room == 0) {
-    // Asked for room with nothing in hand: on_writable comes when there is some.
-    connection_->send(output.stream, std::span(block).first(1).first(0));
-  }
-  if (room > 0) {
+  if (size_t room = connection_->room(output.stream); room > 0) {
     ssize_t got = ::read(output.fd.get(), block.data(), std::min(room, block.size()));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return watch_output(output, true);
     if (got <= 0) return end_output(output);  // the end; EIO from a terminal that nobody has open any more
     connection_->send(output.stream, std::span(block).first(static_cast<size_t>(got)));
   }
   if (output.stream == 0) return;  // the send found the connection gone
-  watch_output(output, connection_->room(output.stream) > 0);
+  bool full = connection_->room(output.stream) == 0;
+  if (full) connection_->await_room(output.stream);
+  watch_output(output, !full);
 }
 
 void ProcessIo::end_output(Output& output) {

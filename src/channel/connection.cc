@@ -220,6 +220,10 @@ size_t Connection::room(StreamId id) const {
   return held >= send_buffer ? 0 : send_buffer - held;
 }
 
+void Connection::await_room(StreamId id) {
+  if (Stream* stream = find(id)) stream->want_room = true;
+}
+
 size_t Connection::send(StreamId id, std::span<const std::byte> data) {
   Stream* stream = find(id);
   if (stream == nullptr || stream->finished) return data.size();  // nobody is there to take it

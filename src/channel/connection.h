@@ -35,7 +35,7 @@ struct StreamHandlers {
   std::function<void(int status)> on_status;                // client: the response's headers are there
   std::function<void(std::span<const std::byte>)> on_data;  // answered by consume()
   std::function<void()> on_end;                             // the peer has sent everything
-  std::function<void()> on_writable;                        // send() took less than offered, and has room again
+  std::function<void()> on_writable;                        // after await_room(), or a send() that took less than offered
   std::function<void(bool clean)> on_close;                 // not clean: reset by the peer or lost
 };
 
@@ -67,6 +67,7 @@ class Connection {
   void reset(StreamId stream);
   void consume(StreamId stream, size_t bytes);
   size_t room(StreamId stream) const;  // how much send() would take
+  void await_room(StreamId stream);    // on_writable follows once there is plenty
 
   // Between the two nothing is written; then all at once. They nest.
   void cork() { ++corked_; }
