@@ -125,8 +125,7 @@ Result<UniqueFd> boot() {
   TRY(leave_initramfs());
   bring_loopback_up();
   // What the container does with its memory must not end the agent.
-  if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY))
-    [[maybe_unused]]
+  if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
   return open_channel(uevents.get());
 }

@@ -21,9 +21,9 @@ namespace {
 constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 // What docker hides, and what it makes read-only (its default OCI spec).
-constexpr std::array masked = {"/proc/asound",     "/proc/acpi",       "/proc/kcore",        "/proc/keys",
+constexpr std::array masked = {"/proc/asound",        "/proc/acpi",       "/proc/kcore",       "/proc/keys",
                                "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                               "/proc/scsi",       "/sys/firmware"};
+                               "/proc/scsi",          "/sys/firmware"};
 constexpr std::array read_only_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 Result<> make_path(const std::string& path) {
@@ -58,8 +58,7 @@ void make_cgroup(const channel::ContainerConfig& config) {
   if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, nullptr)) return;
   // One by one: a kernel may lack any of them.
   for (const char* controller : {"+cpu", "+memory", "+pids", "+io", "+cpuset"})
-    if (auto fd = open_file("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY))
-      [[maybe_unused]]
+    if (auto fd = open_file("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)) [[maybe_unused]]
       auto ignored = write_all(fd->get(), controller);
   ::mkdir(container_cgroup, 0755);
   std::string base = container_cgroup;
@@ -120,13 +119,15 @@ Result<> mount_dev(const channel::ContainerConfig& config) {
   TRY(make_device("/dev/random", 1, 8));
   TRY(make_device("/dev/urandom", 1, 9));
   TRY(make_device("/dev/tty", 5, 0));
-  for (auto [link, target] : {std::pair{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"},
-                              {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"},
-                              {"/dev/ptmx", "pts/ptmx"}, {"/dev/core", "/proc/kcore"}})
+  for (auto [link, target] : {std::pair{"/dev/fd", "/proc/self/fd"},
+                              {"/dev/stdin", "/proc/self/fd/0"},
+                              {"/dev/stdout", "/proc/self/fd/1"},
+                              {"/dev/stderr", "/proc/self/fd/2"},
+                              {"/dev/ptmx", "pts/ptmx"},
+                              {"/dev/core", "/proc/kcore"}})
     if (::symlink(target, link) < 0) return fail_errno(std::string("make ") + link);
   for (const char* directory : {"/dev/pts", "/dev/shm", "/dev/mqueue"}) ::mkdir(directory, 0755);
-  TRY(mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-               "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+  TRY(mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
   std::string size = "mode=1777,size=" + std::to_string(config.shm_bytes);
   TRY(mount_at("shm", "/dev/shm", "tmpfs", closed, size.c_str()));
   if (auto queue = mount_at("mqueue", "/dev/mqueue", "mqueue", closed, nullptr); !queue) log(queue.error().message);

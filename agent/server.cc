@@ -40,8 +40,8 @@ Result<std::unique_ptr<Server>> Server::open(EventLoop& loop, UniqueFd channel) 
     log(error.message);
     loop.stop();
   };
-  server->connection_ = TRY(channel::Connection::open(loop, std::move(channel), channel::Connection::Role::server,
-                                                      on_request, on_lost));
+  server->connection_ =
+      TRY(channel::Connection::open(loop, std::move(channel), channel::Connection::Role::server, on_request, on_lost));
   server->channel_ = server->connection_.get();
   return server;
 }
@@ -71,8 +71,7 @@ channel::StreamHandlers Server::route_process(StreamId stream, const std::string
                                               std::string_view rest) {
   std::string name(id);
   if (method == "PUT" && rest.empty())
-    return with_body(stream,
-                     [this, stream, name](const std::string& body) { start_process(stream, name, body); });
+    return with_body(stream, [this, stream, name](const std::string& body) { start_process(stream, name, body); });
   if (method == "GET" && rest == "/stdout") return process(id).io.attach_output(stream, 0);
   if (method == "GET" && rest == "/stderr") return process(id).io.attach_output(stream, 1);
   if (method == "PUT" && rest == "/stdin") return process(id).io.attach_input(stream);

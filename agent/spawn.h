@@ -16,8 +16,8 @@ struct Spawned {
   UniqueFd stderr_fd;  // none with a tty
 };
 
-// Starts the container's first process in namespaces of its own, and returns when the program has been executed, or with
-// the reason why not and docker's exit code for it.
+// Starts the container's first process in namespaces of its own, and returns when the program has been executed, or
+// with the reason why not and docker's exit code for it.
 std::expected<Spawned, channel::StartFailure> spawn_first_process(const channel::ContainerConfig& container,
                                                                   const channel::ProcessConfig& process);
 

@@ -83,7 +83,8 @@ Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std:
   auto uid = number(name);
   auto entry = find_user(passwd, name, uid);
   if (!entry && !uid)
-    return fail(Errc::not_found, "find user \"" + std::string(name) + "\": no matching entry in the image's /etc/passwd");
+    return fail(Errc::not_found,
+                "find user \"" + std::string(name) + "\": no matching entry in the image's /etc/passwd");
   User user;
   user.uid = entry ? entry->uid : *uid;
   if (entry) {

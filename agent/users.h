@@ -17,8 +17,8 @@ struct User {
   std::string home = "/";
 };
 
-// "", "name", "uid", "name:group", "uid:gid" as docker understands them, by the image's own passwd(5) and group(5). Pure.
-// Errors: not_found names the user or the group.
+// "", "name", "uid", "name:group", "uid:gid" as docker understands them, by the image's own passwd(5) and group(5).
+// Pure. Errors: not_found names the user or the group.
 Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std::string_view group);
 
 }  // namespace diatom::agent

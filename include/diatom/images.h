@@ -67,7 +67,8 @@ class Images {
 
   // Reads an OCI image layout (image-spec image-layout.md; a folder or a tar of it) or a docker archive (`docker
   // save`), and makes each image in it ready to run. A tar may be compressed. `path` "-" is standard input. All or
-  // nothing for each image; what failed leaves nothing behind. Errors: invalid_argument names the object in the archive.
+  // nothing for each image; what failed leaves nothing behind. Errors: invalid_argument names the object in the
+  // archive.
   Result<std::vector<LoadedImage>> load(const std::string& path);
   Result<std::vector<ImageInfo>> list();  // newest first
   // By name, id or unique prefix of one.

@@ -75,8 +75,8 @@ class Runtime {
 
   // Creates a container, starts it, carries its streams, and returns when it has ended. Blocks; one thread. An Error
   // whose cause lies before the program (no image, no engine, the VM failed) leaves no container behind when
-  // spec.auto_remove, and else one in state failed. A program that is absent or cannot be executed is an Error with code
-  // start_failed.
+  // spec.auto_remove, and else one in state failed. A program that is absent or cannot be executed is an Error with
+  // code start_failed.
   Result<RunResult> run(const ContainerSpec& spec, const RunOptions& options);
 
   // All containers, or those that have a VM; newest first. A dead monitor is noticed from its lock.

@@ -35,8 +35,8 @@ struct StreamHandlers {
   std::function<void(int status)> on_status;                // client: the response's headers are there
   std::function<void(std::span<const std::byte>)> on_data;  // answered by consume()
   std::function<void()> on_end;                             // the peer has sent everything
-  std::function<void()> on_writable;                        // after await_room(), or a send() that took less than offered
-  std::function<void(bool clean)> on_close;                 // not clean: reset by the peer or lost
+  std::function<void()> on_writable;         // after await_room(), or a send() that took less than offered
+  std::function<void(bool clean)> on_close;  // not clean: reset by the peer or lost
 };
 
 // Lives on the loop's thread.

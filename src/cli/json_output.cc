@@ -80,7 +80,8 @@ void print_images_json(const std::vector<ImageInfo>& images) {
     ordered_json document = ordered_json::parse(image.config_json, nullptr, false);
     ordered_json config = document.is_object() ? document.value("config", ordered_json()) : ordered_json();
     ordered_json device = ordered_json::array();
-    for (const ImageExtent& extent : image.root_device) device.push_back({{"Path", extent.path}, {"Bytes", extent.bytes}});
+    for (const ImageExtent& extent : image.root_device)
+      device.push_back({{"Path", extent.path}, {"Bytes", extent.bytes}});
     list.push_back({{"Id", image.id},
                     {"RepoTags", image.tags},
                     {"Manifest", image.manifest_digest},

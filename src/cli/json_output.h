@@ -9,7 +9,7 @@ namespace diatom::cli {
 // `run --json`: one line on stderr, since stdout is the program's.
 void print_run_result(const RunResult& result, const Timing& timing);
 void print_containers_json(const std::vector<ContainerInfo>& containers);  // docker's shape, on stdout
-void print_images_json(const std::vector<ImageInfo>& images);          // docker's shape, and RootDevice
+void print_images_json(const std::vector<ImageInfo>& images);              // docker's shape, and RootDevice
 void print_image_list_json(const std::vector<ImageInfo>& images);
 void print_doctor_json(const DoctorReport& report);
 

@@ -119,9 +119,8 @@ class Loader {
     Found image{found.digest, TRY(oci::parse_manifest(text)), names};
     for (const oci::Descriptor& layer : image.manifest.layers)
       if (!oci::is_layer_type(layer.media_type))
-        return fail(Errc::invalid_argument,
-                    fmt::format("read manifest {}: unknown media type \"{}\" of a layer", found.digest.text(),
-                                layer.media_type.substr(0, 200)));
+        return fail(Errc::invalid_argument, fmt::format("read manifest {}: unknown media type \"{}\" of a layer",
+                                                        found.digest.text(), layer.media_type.substr(0, 200)));
     TRY(blob(image.manifest.config));
     for (const oci::Descriptor& layer : image.manifest.layers) TRY(blob(layer));
     found_.push_back(std::move(image));
@@ -149,7 +148,8 @@ class Loader {
 
   Result<oci::Descriptor> file(const std::string& path, std::string_view media_type) {
     auto found = TRY(archive_.get(path));
-    if (!found) return fail(Errc::invalid_argument, "read \"" + path.substr(0, 200) + "\": it is missing from the archive");
+    if (!found)
+      return fail(Errc::invalid_argument, "read \"" + path.substr(0, 200) + "\": it is missing from the archive");
     oci::Descriptor descriptor;
     descriptor.media_type = media_type;
     descriptor.digest = found->digest;

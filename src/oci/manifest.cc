@@ -185,16 +185,12 @@ Result<std::vector<DockerArchiveImage>> parse_docker_archive(std::string_view te
 
 std::string print_manifest(const Manifest& manifest) {
   auto print = [](const Descriptor& descriptor) {
-    return json{{"mediaType", descriptor.media_type},
-                {"digest", descriptor.digest.text()},
-                {"size", descriptor.size}};
+    return json{{"mediaType", descriptor.media_type}, {"digest", descriptor.digest.text()}, {"size", descriptor.size}};
   };
   json layers = json::array();
   for (const Descriptor& layer : manifest.layers) layers.push_back(print(layer));
-  return json{{"schemaVersion", 2},
-              {"mediaType", manifest.media_type},
-              {"config", print(manifest.config)},
-              {"layers", layers}}
+  return json{
+      {"schemaVersion", 2}, {"mediaType", manifest.media_type}, {"config", print(manifest.config)}, {"layers", layers}}
       .dump();
 }
 

@@ -26,7 +26,7 @@ class DataWriter {
   int fd_;
   std::vector<std::byte> buffer_;
   size_t used_ = 0;
-  uint64_t flushed_ = 0;   // position of the buffer's first byte
+  uint64_t flushed_ = 0;  // position of the buffer's first byte
   uint64_t file_begin_ = 0;
 };
 

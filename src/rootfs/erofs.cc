@@ -70,9 +70,8 @@ void split_into_blocks(const std::vector<Child>& children, EndBlock end_block) {
 
 uint64_t directory_bytes(const std::vector<Child>& children) {
   uint64_t size = 0;
-  split_into_blocks(children, [&](size_t, size_t last, size_t used) {
-    size += last == children.size() ? used : block_size;
-  });
+  split_into_blocks(children,
+                    [&](size_t, size_t last, size_t used) { size += last == children.size() ? used : block_size; });
   return size;
 }
 

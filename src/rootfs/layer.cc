@@ -1,5 +1,5 @@
-// A layer's tar, read once: libarchive parses it, file contents go straight to the data file, everything else becomes an
-// entry of the index. The digest of the uncompressed tar is taken from the same bytes on their way through.
+// A layer's tar, read once: libarchive parses it, file contents go straight to the data file, everything else becomes
+// an entry of the index. The digest of the uncompressed tar is taken from the same bytes on their way through.
 #include "rootfs/layer.h"
 
 #include <archive.h>

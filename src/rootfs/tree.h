@@ -32,7 +32,7 @@ struct Inode {
   uint32_t rdev_major = 0;
   uint32_t rdev_minor = 0;
   uint64_t size = 0;
-  uint32_t data_layer = 0;  // regular: whose data file holds the contents,
+  uint32_t data_layer = 0;   // regular: whose data file holds the contents,
   uint64_t first_block = 0;  // and from which block on
   std::string_view target;
   std::string_view xattrs;

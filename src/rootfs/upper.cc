@@ -21,7 +21,8 @@ Result<> format(const fs::path& path, uint64_t bytes) {
   }
   auto program = find_program("mke2fs");
   if (!program)
-    return fail(Errc::not_found, "format writable layer: mke2fs is not installed", "on Debian, apt-get install e2fsprogs");
+    return fail(Errc::not_found, "format writable layer: mke2fs is not installed",
+                "on Debian, apt-get install e2fsprogs");
   CommandOutput out = TRY(run_command(
       {*program, "-q", "-F", "-t", "ext4", "-O", "^has_journal,^resize_inode,sparse_super2,uninit_bg,^metadata_csum",
        "-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0", "-i", "16384", "-m", "0", "-L",

@@ -73,7 +73,7 @@ DoctorCheck store_check(const fs::path& home) {
   fs::path existing = home;
   std::error_code error;
   while (!fs::exists(existing, error) && existing.has_relative_path()) existing = existing.parent_path();
-  struct statvfs space {};
+  struct statvfs space{};
   if (::access(existing.c_str(), W_OK) != 0 || ::statvfs(existing.c_str(), &space) != 0) {
     check.detail += ": cannot be written";
     check.hint = "set DIATOM_HOME to a folder of yours";

@@ -126,8 +126,7 @@ Result<channel::ExitReport> ForegroundRun::start_and_wait() {
             [[maybe_unused]] auto ignored = store_.containers().update(record_);
             stdio_->started();
           },
-      .on_output = [this](channel::Output output,
-                          std::span<const std::byte> data) { stdio_->output(output, data); },
+      .on_output = [this](channel::Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
       .on_output_end = {},
       .on_stdin_writable = [this] { stdio_->stdin_writable(); },
       .on_end =

@@ -19,11 +19,7 @@ class ForegroundRun {
  public:
   // All borrowed.
   ForegroundRun(store::Store& store, Images& images, const ContainerSpec& spec, const RunOptions& options)
-      : store_(store),
-        images_(images),
-        spec_(spec),
-        options_(options),
-        begin_(std::chrono::steady_clock::now()) {}
+      : store_(store), images_(images), spec_(spec), options_(options), begin_(std::chrono::steady_clock::now()) {}
 
   Result<RunResult> run();
 

@@ -19,7 +19,7 @@ constexpr size_t unblocking_write = PIPE_BUF;
 constexpr size_t stdin_block = 64 << 10;
 
 bool never_blocks(int fd) {
-  struct stat status {};
+  struct stat status{};
   return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 

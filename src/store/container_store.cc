@@ -78,8 +78,8 @@ Result<std::vector<ContainerRecord>> ContainerStore::list() {
 
 Result<ContainerRecord> ContainerStore::find(std::string_view reference) {
   std::string shown(reference.substr(0, 200));
-  Statement by_name = TRY(
-      database_.prepare("SELECT " + std::string(columns) + " FROM containers WHERE name = ?1 OR id = ?1 LIMIT 1"));
+  Statement by_name =
+      TRY(database_.prepare("SELECT " + std::string(columns) + " FROM containers WHERE name = ?1 OR id = ?1 LIMIT 1"));
   if (TRY(by_name.bind(reference).step())) return read_row(by_name);
   if (!reference.empty() && reference.size() < 64 && oci::is_hex(reference)) {
     Statement by_prefix = TRY(database_.prepare("SELECT " + std::string(columns) +

@@ -1,5 +1,6 @@
 // Records of containers. A container that runs is owned by the process that holds its lock (containers/<id>/lock), for
-// as long as it lives; a record that says "running" while nobody holds the lock is stale, and put right by whoever looks.
+// as long as it lives; a record that says "running" while nobody holds the lock is stale, and put right by whoever
+// looks.
 #pragma once
 
 #include <cstdint>

@@ -62,7 +62,8 @@ std::unexpected<Error> failure(sqlite3* database, std::string_view what) {
   int code = sqlite3_errcode(database);
   std::string message = std::string(what) + ": " + sqlite3_errmsg(database);
   if ((code & 0xff) == SQLITE_FULL)
-    return fail(Errc::internal, message + " (No space left on device)", "free some disk space, or set DIATOM_HOME elsewhere");
+    return fail(Errc::internal, message + " (No space left on device)",
+                "free some disk space, or set DIATOM_HOME elsewhere");
   if ((code & 0xff) == SQLITE_CONSTRAINT) return fail(Errc::already_exists, std::move(message));
   if ((code & 0xff) == SQLITE_BUSY)
     return fail(Errc::timeout, std::move(message), "another diatom holds the database; try again");
@@ -103,7 +104,8 @@ Result<> Statement::run() {
 
 std::string Statement::text(int column) const {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_.get(), column));
-  return bytes != nullptr ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column))) : "";
+  return bytes != nullptr ? std::string(bytes, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column)))
+                          : "";
 }
 
 int64_t Statement::number(int column) const { return sqlite3_column_int64(statement_.get(), column); }

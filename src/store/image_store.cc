@@ -52,8 +52,8 @@ Result<> ImageStore::put(const ImageRecord& image, const std::vector<std::string
     TRY(link.bind(image.id).bind(static_cast<int64_t>(i)).bind(layer.diff_id).bind(layer.blob).run());
   }
   for (const std::string& tag : tags) {
-    Statement name = TRY(database_.prepare(
-        "INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
+    Statement name = TRY(
+        database_.prepare("INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
     TRY(name.bind(tag).bind(image.id).run());
   }
   return transaction.commit();
