@@ -123,7 +123,8 @@ void Server::set_container_up(StreamId stream, const std::string& body) {
   if (!ready) return refuse(stream, {125, ready.error().message});
   container_ = std::move(*config);
   answer(stream, 200);
-  start_waiting_processes();
+  // At the next turn: the answer is on its way before the loop stands still for the start.
+  loop_.after(std::chrono::milliseconds(0), [this] { start_waiting_processes(); });
 }
 
 void Server::start_process(StreamId stream, const std::string& id, const std::string& body) {
