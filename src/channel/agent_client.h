@@ -42,6 +42,8 @@ class AgentClient {
   void cork() { connection_->cork(); }
   void uncork() { connection_->uncork(); }
 
+  bool lost() const { return connection_->lost(); }
+
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
   // `id`: "main" is the container's first process.
   void start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);

@@ -69,6 +69,8 @@ class Connection {
   size_t room(StreamId stream) const;  // how much send() would take
   void await_room(StreamId stream);    // on_writable follows once there is plenty
 
+  bool lost() const { return lost_; }
+
   // Between the two nothing is written; then all at once. They nest.
   void cork() { ++corked_; }
   void uncork();

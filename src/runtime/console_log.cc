@@ -33,6 +33,9 @@ std::string ConsoleLog::tail(size_t count) const {
   for (char c : last_)
     if (c == '\n' || (c >= ' ' && c < 127)) clean += c;
   while (!clean.empty() && clean.back() == '\n') clean.pop_back();
+  // What a kernel says at its end begins here, and goes on for pages.
+  if (size_t panic = clean.rfind("Kernel panic"); panic != std::string::npos)
+    return clean.substr(panic, clean.find('\n', panic) - panic);
   size_t begin = clean.size();
   while (count > 0 && begin != std::string::npos && begin > 0) {
     begin = clean.rfind('\n', begin - 1);

@@ -41,16 +41,17 @@ Result<> Monitor::start(vm::Engine& engine) {
     // The VM's own end tells more than the channel's; it comes at once when there is one.
     loop_.after(2s, [this, error = std::move(error)] { abort(error); });
   }));
+  // So what failed because the channel broke is not worth a word of its own.
   // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
   agent_->cork();
   agent_->start_container(plan_.container, [this](Result<> result) {
-    if (!result) return abort(result.error());
+    if (!result) return agent_->lost() ? void() : abort(result.error());
     stage("agent");
   });
   agent_->start_process(std::string(main_process), plan_.process,
                         {.on_started =
                              [this](std::expected<void, channel::StartFailure> result) {
-                               if (!result) return abort(start_error(result.error()));
+                               if (!result) return agent_->lost() ? void() : abort(start_error(result.error()));
                                phase_ = Phase::running;
                                stage("started");
                                handlers_.on_started();
@@ -108,7 +109,7 @@ void Monitor::abort(Error error) {
 }
 
 void Monitor::program_ended(Result<channel::ExitReport> report) {
-  if (phase_ == Phase::ended || report_) return;
+  if (phase_ == Phase::ended || report_ || (!report && agent_->lost())) return;
   stage("exited");
   report_ = std::move(report);
   phase_ = Phase::stopping;
@@ -136,9 +137,8 @@ void Monitor::machine_ended() {
     report_ = fail(was_running ? Errc::guest : Errc::start_failed,
                    what + " container " + plan_.machine.id.substr(0, 12) + ": its VM ended unexpectedly");
   }
-  if (!*report_ && report_->error().code != Errc::cancelled && report_->error().code != Errc::start_failed)
-    *report_ = std::unexpected(with_last_words(report_->error(), words));
-  else if (!*report_ && !words.empty())
+  // A program that could not be started is no trouble of the VM's: its console has nothing to say about it.
+  if (!*report_ && report_->error().code != Errc::cancelled && report_->error().exit_code == 0)
     *report_ = std::unexpected(with_last_words(report_->error(), words));
   handlers_.on_end(*report_);
 }

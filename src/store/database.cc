@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
+
 namespace diatom::store {
 
 namespace {
@@ -61,7 +63,7 @@ CREATE TABLE containers (
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {
   int code = sqlite3_errcode(database);
   std::string message = std::string(what) + ": " + sqlite3_errmsg(database);
-  if ((code & 0xff) == SQLITE_FULL)
+  if ((code & 0xff) == SQLITE_FULL || sqlite3_system_errno(database) == ENOSPC)
     return fail(Errc::internal, message + " (No space left on device)",
                 "free some disk space, or set DIATOM_HOME elsewhere");
   if ((code & 0xff) == SQLITE_CONSTRAINT) return fail(Errc::already_exists, std::move(message));

@@ -154,8 +154,13 @@ class Interrupted(HomeTest):
             for line in process.stderr:
                 if stage.encode() in line:
                     break
-            for _ in range(3):  # a program that is PID 1 ignores SIGINT; docker, too, gives up at the third
+            # A program that is PID 1 ignores SIGINT; docker, too, gives up at the third.
+            while process.poll() is None:
                 process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(1)
+                except subprocess.TimeoutExpired:
+                    pass
             self.assertEqual(process.wait(DEADLINE), 130, stage)
             process.stderr.close()
             self.assertEqual(self.home.containers(), [])
