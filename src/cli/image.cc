@@ -59,7 +59,6 @@ Result<int> load(const Flags& flags) {
   Images images = TRY(Images::open());
   CancelOnSignal guard(images);
   for (const LoadedImage& image : TRY(images.load(flags.input))) {
-    if (flags.quiet) continue;
     for (const auto& tag : image.tags) fmt::print("Loaded image: {}\n", tag);
     if (image.tags.empty()) fmt::print("Loaded image ID: {}\n", image.id);
   }
@@ -137,7 +136,7 @@ void add_image_commands(CLI::App& app, Invocation& invocation) {
     CLI::App* verb = add_verb(*parent, invocation, flags, "load",
                               "load images from an OCI layout or a docker archive: a tar, a folder, or stdin", load);
     verb->add_option("-i,--input", flags->input, "file or folder; - is stdin (the default)");
-    verb->add_flag("-q,--quiet", flags->quiet, "say nothing");
+    verb->add_flag("-q,--quiet", flags->quiet, "no progress (there is none yet), only what was loaded");
   }
   add_list(*image, invocation, flags, "ls");
   add_list(app, invocation, flags, "images");

@@ -198,6 +198,11 @@ class LayerWriter {
     entry.gid = static_cast<uint32_t>(archive_entry_gid(from));
     entry.mtime_s = archive_entry_mtime(from);
     entry.mtime_ns = static_cast<uint32_t>(std::clamp<long>(archive_entry_mtime_nsec(from), 0, 999'999'999));
+    if (entry.mtime_s < 0 && entry.mtime_ns > 0) {
+      // libarchive reads "-1.5" as -1 s and 500 ms; the fraction belongs to the sign.
+      --entry.mtime_s;
+      entry.mtime_ns = 1'000'000'000 - entry.mtime_ns;
+    }
     std::string xattrs = attributes(from);
     entry.xattrs = xattrs;
     std::string target;

@@ -24,6 +24,9 @@ constexpr Prefix prefixes[] = {
     {"security.", 6, false},
 };
 
+// overlayfs's own, which a layer must not forge, and labels by the policy of the machine that built the image.
+bool is_unwanted(std::string_view name) { return name.starts_with("trusted.overlay.") || name == "security.selinux"; }
+
 const Prefix* find_prefix(std::string_view name) {
   for (const Prefix& prefix : prefixes)
     if (prefix.whole ? name == prefix.text : name.starts_with(prefix.text) && name.size() > prefix.text.size())
@@ -40,7 +43,7 @@ std::string encode_xattrs(std::vector<std::pair<std::string, std::string>> attri
     const auto& [name, value] = attributes[i];
     if (i + 1 < attributes.size() && attributes[i + 1].first == name) continue;  // the last one said wins
     const Prefix* prefix = find_prefix(name);
-    if (prefix == nullptr || name.starts_with("trusted.overlay.") || value.size() > largest_value) continue;
+    if (prefix == nullptr || is_unwanted(name) || value.size() > largest_value) continue;
     std::string_view rest = std::string_view(name).substr(prefix->text.size());
     if (rest.size() > 255 || out.size() + rest.size() + value.size() > largest_total) continue;
     if (out.empty()) out.assign(12, '\0');  // name filter, number of shared attributes, reserved: all zero

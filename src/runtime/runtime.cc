@@ -67,9 +67,10 @@ Result<std::string> Runtime::remove_container(std::string_view reference, bool f
   store::ContainerStore& containers = impl_->store->containers();
   store::ContainerRecord record = TRY(containers.find(reference));
   auto lock = TRY(containers.try_lock(record.id));
-  if (!lock)
+  if (!lock && !force)
     return fail(Errc::invalid_argument, "remove container \"" + record.name + "\": it is running",
-                force ? "end the `diatom run` that owns it" : "end it first");
+                "end it first, or use --force");
+  if (!lock) lock = TRY(containers.take_from_owner(record.id));
   TRY(containers.erase(record.id));
   return record.id;
 }

@@ -1,8 +1,13 @@
 #include "store/container_store.h"
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <set>
 
 #include "base/clock.h"
+#include "base/platform/platform.h"
 #include "oci/digest.h"
 
 namespace diatom::store {
@@ -102,7 +107,20 @@ Result<int64_t> ContainerStore::count_of_image(const std::string& image) {
 
 Result<FileLock> ContainerStore::create_directory(const std::string& id) {
   TRY(make_directories(paths_.container(id)));
-  return FileLock::acquire(paths_.container(id) / "lock");
+  FileLock lock = TRY(FileLock::acquire(paths_.container(id) / "lock"));
+  TRY(write_all(lock.fd(), std::to_string(::getpid())));
+  return lock;
+}
+
+Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
+  fs::path path = paths_.container(id) / "lock";
+  std::string text = TRY(read_file(path, 64));
+  auto owner = platform::open_exit_event(static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10)));
+  // Held still: so the process that was opened is its holder, and not one that came to have its pid.
+  if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
+  if (!owner) return std::unexpected(owner.error());
+  if (platform::send_signal(*owner, SIGKILL) < 0) return fail_errno("kill the owner of container " + id.substr(0, 12));
+  return FileLock::acquire(path);
 }
 
 Result<std::optional<FileLock>> ContainerStore::try_lock(const std::string& id) {

@@ -49,10 +49,12 @@ class ContainerStore {
   // How many containers were made from the image.
   Result<int64_t> count_of_image(const std::string& image);
 
-  // Makes containers/<id>/ and takes its lock. The folder goes when the record does.
+  // Makes containers/<id>/ and takes its lock, which names this process. The folder goes when the record does.
   Result<FileLock> create_directory(const std::string& id);
   // Empty while its owner lives.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
+  // Kills the process that holds the lock, and its VM with it, and takes the lock.
+  Result<FileLock> take_from_owner(const std::string& id);
   // Puts right what dead owners left: states that are not true any more, containers that were to go, folders without a
   // record.
   Result<> recover();

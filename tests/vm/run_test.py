@@ -156,6 +156,17 @@ class Records(HomeTest):
         finally:
             self.diatom('rm', 'kept')
 
+    def test_a_running_container_is_removed_by_force_only(self):
+        process = self.home.popen('run', '--name', 'busy', 'busybox', 'sh', '-c', 'echo ready; sleep 1000',
+                                  stdout=subprocess.PIPE)
+        self.assertEqual(process.stdout.readline(), b'ready\n')
+        self.assertIn(b'running', self.diatom('rm', 'busy', code=1).stderr)
+        self.assertIn(b'busy', self.diatom('ps').stdout)
+        self.diatom('rm', '-f', 'busy')
+        process.wait(DEADLINE)
+        process.stdout.close()
+        self.assertEqual(self.home.containers(), [])
+
     def test_run_json_names_engine_and_stages(self):
         result = self.diatom('run', '--rm', '--json', 'busybox', 'true')
         told = json.loads(result.stderr)

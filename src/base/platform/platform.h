@@ -25,6 +25,10 @@ Result<std::filesystem::path> executable_path();
 // A pid's exit as a pollable descriptor (pidfd; kqueue). Readable once the process has exited.
 Result<UniqueFd> open_exit_event(pid_t pid);
 
+// Sends a signal to the process whose exit event this is: never to another that has its pid by now. -1 and errno on
+// failure.
+int send_signal(const UniqueFd& exit_event, int signal);
+
 // Called between fork and exec: the kernel kills this process when its parent ends. False when the parent
 // (`parent`) has already gone. Async-signal-safe.
 bool die_with_parent(pid_t parent);

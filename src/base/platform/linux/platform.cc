@@ -95,6 +95,10 @@ Result<UniqueFd> open_exit_event(pid_t pid) {
   return fd;
 }
 
+int send_signal(const UniqueFd& exit_event, int signal) {
+  return static_cast<int>(::syscall(SYS_pidfd_send_signal, exit_event.get(), signal, nullptr, 0));
+}
+
 bool die_with_parent(pid_t parent) { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent; }
 
 Result<SocketPair> make_socket_pair() {
