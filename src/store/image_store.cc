@@ -9,14 +9,25 @@ namespace diatom::store {
 
 namespace {
 
-// A file's name up to its extension is what the database knows it by.
+// A file's name up to its extension is what the database knows it by. What is not called as we call things is not ours:
+// DIATOM_HOME may point to a folder that has others' files in it.
 void remove_unnamed(const fs::path& directory, const std::set<std::string>& named) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error))
-    if (!named.contains(entry.path().stem().string())) {
+    if (std::string name = entry.path().stem().string(); oci::is_sha256_hex(name) && !named.contains(name)) {
       std::error_code ignored;  // it is tried again at the next sweep
       fs::remove_all(entry.path(), ignored);
     }
+}
+
+// mkstemp(3) made the names.
+void remove_ingested(const fs::path& directory) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    std::error_code ignored;
+    if (entry.is_regular_file(ignored) && entry.path().filename().string().size() == 6)
+      fs::remove(entry.path(), ignored);
+  }
 }
 
 std::set<std::string> as_set(std::vector<std::string> list) { return {list.begin(), list.end()}; }
@@ -150,7 +161,7 @@ Result<> ImageStore::remove(const std::string& id) {
 }
 
 Result<> ImageStore::sweep() {
-  remove_unnamed(paths_.ingest(), {});
+  remove_ingested(paths_.ingest());
   remove_unnamed(paths_.images(), as_set(TRY(column("SELECT id FROM images"))));
   remove_unnamed(paths_.layers(), as_set(TRY(column("SELECT diff_id FROM layers"))));
   remove_unnamed(paths_.blobs(), as_set(TRY(column("SELECT id FROM images UNION SELECT manifest FROM images "
