@@ -165,11 +165,14 @@ class Names(unittest.TestCase):
     def test_names_that_are_utf8_and_names_that_are_not(self):
         for dialect in ('pax', 'gnu'):
             with self.subTest(dialect):
-                layer = Layer(dialect).dir('./').file('größe', b'1').dir('日本語').file('日本語/名前', b'2').file('\u00e9', b'3')
-                layer.file(b'latin-\xe9', b'4').file(b'\xff\xfe', b'5').symlink(b'to-latin', b'latin-\xe9')
-                layer.hard_link(b'hard-\xe8', b'latin-\xe9').dir(b'd\x80').file(b'd\x80/\xc0\xaf', b'6')
-                layer.file('new\nline', b'7').file(' lead and trail ', b'8').file('tab\t"quote\'\\', b'9').file('\x01\x7f', b'0')
-                layer.file('=', b'a').file('!', b'b').file('-rf', b'c').file('...', b'd').file('..x', b'e').file('.hidden', b'f')
+                layer = Layer(dialect).dir('./').file('größe', b'1').dir('日本語').file('日本語/名前', b'2')
+                # Composed and not: two names, as the tar says, and not one.
+                layer.file('\u00e9', b'3').file('e\u0301', b'not 3').symlink('to-e\u0301', 'e\u0301')
+                layer.hard_link('hard-e\u0301', 'e\u0301').file('\ud55c', b'4').file('\u1112\u1161\u11ab', b'not 4')
+                layer.file(b'latin-\xe9', b'5').file(b'\xff\xfe', b'6').symlink(b'to-latin', b'latin-\xe9')
+                layer.hard_link(b'hard-\xe8', b'latin-\xe9').dir(b'd\x80').file(b'd\x80/\xc0\xaf', b'7')
+                for name in ('new\nline', ' lead and trail ', 'tab\t"quote\'\\', '\x01\x7f', '=', '!', '-rf', '...', '..x', '.hidden'):
+                    layer.file(name, name.encode())
                 check(self, [layer], packing='plain')
 
     def test_many_ways_to_write_the_same_path(self):
