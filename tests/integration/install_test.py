@@ -17,6 +17,7 @@ from oci_layout import Layout  # noqa: E402
 from tar_layer import Layer  # noqa: E402
 
 NOBODY = '65534'
+PATH = '/usr/bin:/bin:/usr/sbin:/sbin'
 
 
 class Install(unittest.TestCase):
@@ -30,7 +31,8 @@ class Install(unittest.TestCase):
                        env=dict(os.environ, DESTDIR=str(cls.destdir)), stdout=subprocess.DEVNULL)
         cls.installed = cls.destdir / 'usr/local/bin/diatom'
         layout = Layout()
-        layout.add('small:1', [Layer().dir('./').file('etc/owned', b'x', uid=12, gid=34, mode=0o4755).device('char', 'null', 1, 3).tar()])
+        layer = Layer().dir('./').file('etc/owned', b'x', uid=12, gid=34, mode=0o4755).device('char', 'null', 1, 3)
+        layout.add('small:1', [layer.tar()])
         cls.archive = layout.write_tar(cls.scratch / 'image.tar')
 
     def run_installed(self, home: str, *words, as_nobody: bool = False, **env):
@@ -38,7 +40,7 @@ class Install(unittest.TestCase):
         command = [str(self.installed), *map(str, words)]
         if as_nobody:
             command = ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--no-new-privs', *command]
-        return subprocess.run(command, env={'HOME': home, 'PATH': '/usr/bin:/bin:/usr/sbin:/sbin'} | env, cwd='/', timeout=DEADLINE,
+        return subprocess.run(command, env={'HOME': home, 'PATH': PATH} | env, cwd='/', timeout=DEADLINE,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_nothing_is_installed_outside_the_prefix_or_unreadable(self):
@@ -68,8 +70,8 @@ class Install(unittest.TestCase):
         with tempfile.TemporaryDirectory(dir=self.scratch) as home:
             link = pathlib.Path(home, 'diatom')
             link.symlink_to(self.installed)
-            result = subprocess.run([link, 'doctor', '--json'], env={'HOME': home, 'DIATOM_HOME': home, 'PATH': '/usr/bin:/bin:/usr/sbin:/sbin'},
-                                    stdout=subprocess.PIPE, timeout=DEADLINE)
+            result = subprocess.run([link, 'doctor', '--json'], env={'DIATOM_HOME': home, 'PATH': PATH}, timeout=DEADLINE,
+                                    stdout=subprocess.PIPE)
             self.assertTrue(json.loads(result.stdout)['usable'])
 
     def test_an_ordinary_user_loads_lists_and_removes_an_image(self):

@@ -286,8 +286,7 @@ class Damaged(unittest.TestCase):
         packed = layout.blob(gzip.compress(layer('a'), 1), 'application/vnd.oci.image.layer.v1.tar+gzip')
         wrong = 'sha256:' + '0' * 64
         config = json.dumps({'os': 'linux', 'rootfs': {'type': 'layers', 'diff_ids': [wrong]}}).encode()
-        manifest = {'schemaVersion': 2, 'config': layout.blob(config, 'application/vnd.oci.image.config.v1+json'), 'layers': [packed]}
-        layout.manifests.append(layout.blob(json.dumps(manifest).encode(), 'application/vnd.oci.image.manifest.v1+json'))
+        layout.add_manifest(config, [packed])
         self.refused(layout.tar(), packed['digest'], wrong)
 
     def test_a_layer_that_is_cut_short(self):
@@ -309,12 +308,12 @@ class Damaged(unittest.TestCase):
     def test_an_image_for_another_machine(self):
         layout = Layout()
         config = json.dumps({'os': 'linux', 'architecture': 's390x', 'rootfs': {'type': 'layers', 'diff_ids': []}}).encode()
-        manifest = {'schemaVersion': 2, 'config': layout.blob(config, 'application/vnd.oci.image.config.v1+json'), 'layers': []}
-        layout.manifests.append(layout.blob(json.dumps(manifest).encode(), 'application/vnd.oci.image.manifest.v1+json'))
+        layout.add_manifest(config, [])
         self.refused(layout.tar(), 's390x')
 
     def test_a_layer_over_the_limit(self):
-        self.refused(layout_of('x', layer('a', 100_000)).tar(), '65536', 'DIATOM_MAX_LAYER_SIZE', env={'DIATOM_MAX_LAYER_SIZE': '64Ki'})
+        self.refused(layout_of('x', layer('a', 100_000)).tar(), '65536', 'DIATOM_MAX_LAYER_SIZE',
+                     env={'DIATOM_MAX_LAYER_SIZE': '64Ki'})
 
 
 class Killed(unittest.TestCase):

@@ -1,9 +1,9 @@
 """What image-spec layer.md makes of layers, computed the plain way: the model that the EROFS image is compared with.
 
 Whiteouts act on the layers below only, wherever in the tar they stand: they come first. A directory over a directory keeps
-what is in it and takes the new attributes; anything else replaces what was there. Where the specification is silent, docs/format/layer.md
-says what we do: a directory that no layer names is 0755 of root and from 1970, symbolic links in the path of an entry are
-followed inside the root."""
+what is in it and takes the new attributes; anything else replaces what was there. Where the specification is silent,
+docs/format/layer.md says what we do: a directory that no layer names is 0755 of root and from 1970; symbolic links in the
+path of an entry are followed inside the root."""
 import dataclasses
 import os
 

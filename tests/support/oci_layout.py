@@ -53,9 +53,12 @@ class Layout:
             layers.append(self.blob(pack(tar), LAYER_TYPE + suffix))
         document = {'architecture': ARCH, 'os': 'linux', 'config': config or {},
                     'rootfs': {'type': 'layers', 'diff_ids': ['sha256:' + sha256(tar) for tar in tars]}}
+        return self.add_manifest(json.dumps(document).encode(), layers, name)
+
+    def add_manifest(self, config: bytes, layers: list[dict], name: str | None = None) -> str:
+        """An image of blobs that are there already, whatever they are."""
         manifest = {'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.manifest.v1+json',
-                    'config': self.blob(json.dumps(document).encode(), 'application/vnd.oci.image.config.v1+json'),
-                    'layers': layers}
+                    'config': self.blob(config, 'application/vnd.oci.image.config.v1+json'), 'layers': layers}
         top = self.blob(json.dumps(manifest).encode(), manifest['mediaType'])
         if name is not None:
             top['annotations'] = {'org.opencontainers.image.ref.name': name}

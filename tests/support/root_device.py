@@ -45,7 +45,8 @@ def write_device(home: Home, image: str, path: pathlib.Path) -> pathlib.Path:
 
 def fsck(path: pathlib.Path) -> subprocess.CompletedProcess:
     # It recurses, with a large frame: a deep tree needs more stack than the usual 8 MiB.
-    return subprocess.run(['prlimit', '--stack=1073741824', 'fsck.erofs', path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
+    return subprocess.run(['prlimit', '--stack=1073741824', 'fsck.erofs', path], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=DEADLINE)
 
 
 def mounted_tree(test: unittest.TestCase, device: pathlib.Path) -> dict[bytes, dict]:
