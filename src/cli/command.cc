@@ -14,7 +14,8 @@ namespace {
 
 // The table of verbs.
 constexpr void (*verbs[])(CLI::App&, Invocation&) = {
-    add_run_command, add_image_commands, add_container_commands, add_doctor_command, add_version_command,
+    add_run_command,    add_container_commands, add_inspect_command, add_image_commands,
+    add_login_commands, add_doctor_command,     add_version_command,
 };
 
 // docker exits with 125 when its own `run` is called wrongly.
@@ -25,13 +26,18 @@ bool is_run(const CLI::App& app) {
 }
 
 int report(const Error& error, const Invocation& invocation) {
-  fmt::print(stderr, "diatom: {}\n", error.message);
-  if (!error.hint.empty()) fmt::print(stderr, "  {}\n", error.hint);
+  print_error(error);
   if (invocation.error_exit_code) return invocation.error_exit_code(error);
   return error.code == Errc::cancelled ? 130 : 1;
 }
 
 }  // namespace
+
+void print_error(const Error& error) {
+  std::fflush(stdout);  // what was said before comes before, also where both are one file
+  fmt::print(stderr, "diatom: {}\n", error.message);
+  if (!error.hint.empty()) fmt::print(stderr, "  {}\n", error.hint);
+}
 
 int main(int argc, char** argv) {
   // A reader that went away is an error of write(2), not the end of this process with a VM half started.
