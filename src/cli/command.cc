@@ -7,6 +7,8 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <string>
+#include <system_error>
 
 namespace diatom::cli {
 
@@ -25,6 +27,13 @@ bool is_run(const CLI::App& app) {
   return false;
 }
 
+// A stdout that cannot take what is still in its buffer is a failure of the verb, too.
+Result<int> run_and_flush(const Invocation& invocation) {
+  int code = TRY(invocation.run());
+  if (std::fflush(stdout) != 0) return fail_errno("print");
+  return code;
+}
+
 int report(const Error& error, const Invocation& invocation) {
   print_error(error);
   if (invocation.error_exit_code) return invocation.error_exit_code(error);
@@ -33,10 +42,12 @@ int report(const Error& error, const Invocation& invocation) {
 
 }  // namespace
 
+// Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
 void print_error(const Error& error) {
   std::fflush(stdout);  // what was said before comes before, also where both are one file
-  fmt::print(stderr, "diatom: {}\n", error.message);
-  if (!error.hint.empty()) fmt::print(stderr, "  {}\n", error.hint);
+  std::string text = fmt::format("diatom: {}\n", error.message);
+  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
+  std::fputs(text.c_str(), stderr);
 }
 
 int main(int argc, char** argv) {
@@ -53,9 +64,12 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : is_run(app) ? 125 : 2;
   }
   if (!invocation.run) return 2;
-  auto result = invocation.run();
-  if (!result) return report(result.error(), invocation);
-  return *result;
+  try {
+    auto result = run_and_flush(invocation);
+    return result ? *result : report(result.error(), invocation);
+  } catch (const std::system_error& error) {  // fmt's, when stdout or stderr is full or has no reader any more
+    return report({Errc::internal, std::string("print: ") + error.what(), ""}, invocation);
+  }
 }
 
 }  // namespace diatom::cli

@@ -13,6 +13,7 @@
 #include "cli/options.h"
 #include "cli/pull.h"
 #include "cli/timing.h"
+#include "cli/transfer_flags.h"
 #include "diatom/runtime.h"
 
 namespace diatom::cli {
@@ -32,6 +33,7 @@ struct Flags {
   std::vector<std::string> command;
   std::string pull = "missing";
   std::string platform;
+  AccessFlags access;
   bool quiet = false;
   bool entrypoint_given = false;
   bool timing = false;
@@ -117,6 +119,7 @@ Result<> pull_for_run(const ContainerSpec& spec, const Flags& flags, PullPolicy 
   PullOptions options;
   options.policy = policy;
   options.platform = flags.platform;
+  options.access = TRY(registry_access(flags.access));
   Images images = TRY(Images::open());
   ProgressMode mode = flags.quiet ? ProgressMode::none : resolve_progress_mode(ProgressMode::automatic, STDERR_FILENO);
   TRY(pull_image(images, spec.image, std::move(options), mode, STDERR_FILENO));
@@ -137,7 +140,7 @@ Result<RunResult> run_pulling(Runtime& runtime, const ContainerSpec& spec, const
   auto result = runtime.run(spec, options);
   if (result || ask_first || policy == PullPolicy::never || result.error().code != Errc::not_found) return result;
   if (!TRY(image_is_missing(spec.image))) return result;
-  if (!flags.quiet) fmt::print(stderr, "Unable to find image '{}' locally\n", spec.image);
+  if (!flags.quiet) std::fputs(fmt::format("Unable to find image '{}' locally\n", spec.image).c_str(), stderr);
   TRY(pull_for_run(spec, flags, policy));
   return runtime.run(spec, options);
 }
@@ -201,6 +204,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   one(verb->add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
   one(verb->add_option("--pull", flags->pull, "when to ask the registry: always, newer, missing (default), never"));
   one(verb->add_option("--platform", flags->platform, "os/arch[/variant] of the image (default: the host's)"));
+  add_access_flags(*verb, flags->access);
   verb->add_flag("-q,--quiet", flags->quiet, "say nothing of a pull");
   one(verb->add_option("--cidfile", flags->cidfile, "write the container's id to a file"));
   verb->add_flag("--timing", flags->timing, "print what each stage took to stderr");
