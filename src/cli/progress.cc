@@ -101,7 +101,7 @@ Progress::Progress(ProgressMode mode, Transfer transfer, ProgressSink sink)
 Progress::~Progress() { erase(); }
 
 ProgressHandler Progress::handler() {
-  if (mode_ == ProgressMode::none) return {};
+  if (mode_ == ProgressMode::none || mode_ == ProgressMode::quiet) return {};
   return [this](const TransferProgress& event) { on_progress(event); };
 }
 
@@ -227,7 +227,7 @@ void Progress::line(std::string_view text) {
     sink_.write(print_json({{"status", text}}) + "\n");
     return;
   }
-  if (mode_ == ProgressMode::none) return;
+  if (mode_ == ProgressMode::quiet) return;
   bool bars = !drawn_.empty();
   erase();
   sink_.write(printable(text) + "\n");

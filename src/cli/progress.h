@@ -16,7 +16,8 @@
 
 namespace diatom::cli {
 
-enum class ProgressMode { automatic, tty, plain, json, none };
+// none: the command's own lines only; quiet: nothing at all.
+enum class ProgressMode { automatic, tty, plain, json, none, quiet };
 Result<ProgressMode> parse_progress_mode(std::string_view text);  // auto tty plain json none
 // What `automatic` means for a descriptor: tty on a terminal that can move its cursor, else plain.
 ProgressMode resolve_progress_mode(ProgressMode mode, int fd);

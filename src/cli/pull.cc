@@ -61,7 +61,7 @@ Result<int> pull_all(const Flags& flags, const PullOptions& given, ProgressMode 
   progress.finish();
   for (const PulledImage& image : pulled) conclude(progress, image, image.reference);
   name.tag.clear();
-  fmt::print("{}/{}\n", name.registry, name.repository);
+  if (mode != ProgressMode::json) fmt::print("{}/{}\n", name.registry, name.repository);
   return 0;
 }
 

@@ -121,7 +121,7 @@ Result<> pull_for_run(const ContainerSpec& spec, const Flags& flags, PullPolicy 
   options.platform = flags.platform;
   options.access = TRY(registry_access(flags.access));
   Images images = TRY(Images::open());
-  ProgressMode mode = flags.quiet ? ProgressMode::none : resolve_progress_mode(ProgressMode::automatic, STDERR_FILENO);
+  ProgressMode mode = flags.quiet ? ProgressMode::quiet : resolve_progress_mode(ProgressMode::automatic, STDERR_FILENO);
   TRY(pull_image(images, spec.image, std::move(options), mode, STDERR_FILENO));
   return {};
 }

@@ -38,7 +38,7 @@ void add_progress_flags(CLI::App& verb, ProgressFlags& flags) {
 
 Result<ProgressMode> progress_mode(const ProgressFlags& flags, int fd) {
   ProgressMode mode = TRY(parse_progress_mode(flags.mode));
-  return flags.quiet ? ProgressMode::none : resolve_progress_mode(mode, fd);
+  return flags.quiet ? ProgressMode::quiet : resolve_progress_mode(mode, fd);
 }
 
 }  // namespace diatom::cli

@@ -195,13 +195,15 @@ TEST(ProgressJson, WritesAnObjectForEachEvent) {
             "\n");
 }
 
-TEST(ProgressNone, SaysNothing) {
-  Screen screen;
-  Progress progress(ProgressMode::none, Transfer::pull, screen.sink());
-  EXPECT_FALSE(progress.handler());
-  progress.line("x");
-  progress.finish();
-  EXPECT_EQ(screen.raw, "");
+TEST(ProgressNone, LeavesTheCommandsOwnLinesAndQuietNothing) {
+  for (auto [mode, text] : {std::pair(ProgressMode::none, "x\n"), {ProgressMode::quiet, ""}}) {
+    Screen screen;
+    Progress progress(mode, Transfer::pull, screen.sink());
+    EXPECT_FALSE(progress.handler());
+    progress.line("x");
+    progress.finish();
+    EXPECT_EQ(screen.raw, text);
+  }
 }
 
 }  // namespace
