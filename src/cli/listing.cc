@@ -23,7 +23,9 @@ Result<std::string> format_table(std::string_view columns, const Json& headings,
   Table table;
   // The headings go through the template, too. Where it does more than name fields (a range over one), they may not
   // fit.
-  if (auto heading = line.execute(headings)) table.add_line(*heading);
+  auto heading = line.execute(headings);
+  if (!heading && rows.empty()) return fail(Errc::invalid_argument, heading.error().message, heading.error().hint);
+  if (heading) table.add_line(*heading);
   for (const Json& row : rows) table.add_line(TRY(line.execute(row)));
   return table.text();
 }
