@@ -6,6 +6,7 @@
 #include <atomic>
 #include <thread>
 
+#include "base/hash.h"
 #include "support/store_fixture.h"
 
 namespace diatom::store {
@@ -183,7 +184,7 @@ TEST_F(ContainerStoreTest, MakesContainersWhileOthersPutThingsRight) {
   });
   for (int i = 0; i < 200; ++i) {
     std::string name = std::to_string(1000 + i);
-    std::string container = name + id('0').substr(name.size());
+    std::string container = sha256_hex(name);
     auto lock = containers().create_directory(container);
     ASSERT_TRUE(lock) << test::error_of(lock);
     auto file = replace_file(paths_.container(container) / "upper.ext4", "x");
@@ -231,8 +232,7 @@ TEST_F(ContainerStoreTest, IsPutRightAfterAnyKill) {
     auto victim = start([&](auto tell) {
       auto own = open();
       for (size_t i = 0;; ++i) {
-        std::string container = std::to_string(1000 * round + i);
-        container += id('0').substr(container.size());
+        std::string container = sha256_hex(std::to_string(round) + "-" + std::to_string(i));
         auto lock = own->containers().create_directory(container);
         tell();
         ContainerRecord one = record(container, "c" + container.substr(0, 8));

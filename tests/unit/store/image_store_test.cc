@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "base/hash.h"
 #include "store/content_store.h"
 #include "support/store_fixture.h"
 
@@ -162,9 +163,8 @@ TEST_F(ImageStoreTest, KeepsEveryRecordWholeWhenItsWriterIsKilled) {
     auto victim = start([&](auto tell) {
       auto own = open();
       for (int i = 0;; ++i) {
-        std::string id = hex('0');
         std::string number = std::to_string(i);
-        id.replace(0, number.size(), number);
+        std::string id = sha256_hex(number);
         ImageRecord record{
             .id = id, .manifest = hex('e'), .metadata_bytes = 1, .loaded_ns = 1, .tags = {}, .layers = {}};
         for (char digit : {'1', '2', '3'}) record.layers.push_back({hex(digit), 1, 1, 1, hex(digit)});
