@@ -106,8 +106,10 @@ void AgentClient::start_process(const std::string& id, const ProcessConfig& conf
       process.exit = std::unexpected(broken("wait for process"));
     else if (answer->status != 200)
       process.exit = std::unexpected(refusal("wait for process", answer->body));
+    else if (auto report = decode_exit_report(answer->body))
+      process.exit = *report;
     else
-      process.exit = decode_exit_report(answer->body);
+      process.exit = fail(Errc::guest, "wait for process: " + report.error().message);
     try_exit(process);
   });
   connection_->uncork();
