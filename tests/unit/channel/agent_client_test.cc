@@ -149,6 +149,24 @@ TEST_F(AgentClientTest, TheEndIsReportedAfterTheLastOutput) {
   EXPECT_THAT(heard_, ElementsAre("started", "stderr ended", "stdout ended", "exit 3"));
 }
 
+// Found by fuzzing: the guest decides in which order it answers.
+TEST_F(AgentClientTest, TheEndIsReportedAfterTheBeginning) {
+  for (bool starts : {true, false}) {
+    SetUp();
+    heard_.clear();
+    agent_->answers.erase("/v1/processes/main");
+    start_main();
+    settle(*loop_);
+    EXPECT_EQ(heard_.size(), 2U) << "the outputs have ended, and the exit is known";
+    agent_->answer_late("/v1/processes/main", {starts ? 200 : 500, ""});
+    run_loop(*loop_);
+    settle(*loop_);
+    ASSERT_EQ(heard_.size(), starts ? 4U : 3U);
+    EXPECT_THAT(heard_[2], HasSubstr(starts ? "started" : "failed 125"));
+    EXPECT_EQ(heard_.back() == "exit 3", starts);
+  }
+}
+
 TEST_F(AgentClientTest, ATerminalHasOneOutput) {
   ProcessConfig config;
   config.tty = true;
