@@ -124,7 +124,7 @@ TEST(Messages, AStartFailureHasOneOfDockersCodes) {
 
 // A copy of what was parsed recursed once for each level, until the stack ended.
 TEST(Messages, NestedDeepAreRefused) {
-  std::string deep = std::string(1 << 15, '[') + std::string(1 << 15, ']');
+  std::string deep = std::string(1 << 14, '[') + std::string(1 << 14, ']');
   EXPECT_FALSE(decode_container_config("{\"tmpfs\":[" + deep + "]}"));
   EXPECT_FALSE(decode_process_config("{\"argv\":" + deep + "}"));
   EXPECT_FALSE(decode_exit_report(deep));
