@@ -104,7 +104,7 @@ Result<ContainerRecord> ContainerStore::find(std::string_view reference) {
 
 Result<int64_t> ContainerStore::count_of_image(const std::string& image) {
   Statement query = TRY(database_.prepare("SELECT count(*) FROM containers WHERE image = ?"));
-  TRY(query.bind(image).step());
+  static_cast<void>(TRY(query.bind(image).step()));
   return query.number(0);
 }
 
