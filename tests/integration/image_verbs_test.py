@@ -113,7 +113,8 @@ class SaveTest(HomeTest):
         folder = self.home.path / 'saved'
         folder.mkdir()
         self.diatom('save', '-o', folder / 'a.tar', 'busybox')
-        self.assertIn('manifest.json', tarfile.open(folder / 'a.tar').getnames())
+        with tarfile.open(folder / 'a.tar') as archive:
+            self.assertIn('manifest.json', archive.getnames())
         self.diatom('save', '-o', folder / 'b.tar', 'busybox', 'nobody', code=1)
         self.assertEqual(os.listdir(folder), ['a.tar'])
 
