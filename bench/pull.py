@@ -92,19 +92,18 @@ def fresh_disk(cache: pathlib.Path):
     image = cache / 'disk.ext4'
     with open(image, 'wb') as file:
         file.truncate(DISK_BYTES)
-    mount = pathlib.Path(tempfile.mkdtemp(prefix='diatom-bench-'))
-    mounted = False
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(image.unlink)
         subprocess.run(['mkfs.ext4', '-q', '-F', image], check=True)
+        # Direct: otherwise what is written would be copied into the page cache a second time.
+        device = subprocess.run(['losetup', '--find', '--show', '--direct-io=on', image], check=True,
+                                stdout=subprocess.PIPE, text=True).stdout.strip()
+        undo.callback(subprocess.run, ['losetup', '--detach', device], check=True)
+        mount = pathlib.Path(undo.enter_context(tempfile.TemporaryDirectory(prefix='diatom-bench-')))
         # The kernel would go on formatting in the background.
-        subprocess.run(['mount', '-o', 'loop,noinit_itable', image, mount], check=True)
-        mounted = True
+        subprocess.run(['mount', '-o', 'noinit_itable', device, mount], check=True)
+        undo.callback(subprocess.run, ['umount', mount], check=True)
         yield mount
-    finally:
-        if mounted:
-            subprocess.run(['umount', mount], check=True)
-        mount.rmdir()
-        image.unlink()
 
 
 def floor(image: Image, disk: pathlib.Path, *options) -> Sample:
@@ -170,6 +169,7 @@ TOOLS = {
     'floor': floor,
     'floor-no-sync': lambda image, disk: floor(image, disk, '--no-sync'),
     'floor-no-write': lambda image, disk: floor(image, disk, '--no-write'),
+    'floor-direct': lambda image, disk: floor(image, disk, '--direct'),
     'diatom': diatom,
     'skopeo + umoci': skopeo_umoci,
     'podman': podman,
