@@ -178,7 +178,10 @@ TOOLS = {
 
 
 def can_pull() -> bool:
-    return BINARY.exists() and subprocess.run([BINARY, 'pull', '--help'], capture_output=True, check=False).returncode == 0
+    if not BINARY.exists():
+        return False
+    told = subprocess.run([BINARY, 'pull', '--help'], capture_output=True, check=False).stdout
+    return b'diatom pull' in told  # one that cannot tells of its other verbs
 
 
 def usable_tools(wanted: list[str] | None) -> list[str]:
