@@ -8,3 +8,5 @@ echo '== cold start'
 ./cold_run.py
 echo '== image conversion'
 ./erofs_vs_umoci.*
+echo '== pull'
+./pull.py
