@@ -40,6 +40,22 @@ def texts():
                    'beyond': '16777216Ti', 'negative': '-1'})
     write('path', {'normal': 'usr/lib/x', 'dots': './usr//./lib/', 'root': './', 'up': 'a/../b', 'absolute': '/etc',
                    'long-name': 'n' * 256, 'long': 'd/' * 2048 + 'x'})
+    write('platform', {'full': 'linux/arm/v7', 'two': 'linux/amd64', 'one': 'arm64', 'machine': 'linux/x86_64',
+                       'empty': 'linux/', 'four': 'a/b/c/d'})
+    write('changes', {str(i): text for i, text in enumerate((
+        'CMD ["/bin/sh", "-c", "x"]', 'ENTRYPOINT /run me', 'ENV A=1 B="two words" C=\\ d', 'ENV OLD form of it', 'LABEL a=b c',
+        'EXPOSE 80 443/udp', 'VOLUME ["/a", "/b"]', 'VOLUME /a /b', 'WORKDIR rel', 'USER 1:2', 'STOPSIGNAL 9', 'ONBUILD RUN x',
+        'FROM scratch', 'ENV', 'LABEL "open'))})
+    write('challenge', {str(i): text for i, text in enumerate((
+        'Bearer realm="https://auth.example/token",service="registry.example",scope="repository:a/b:pull,push"',
+        'Basic realm="x", Bearer realm=\'y\'', 'Basic', 'Negotiate abc==, Basic realm="a\\"b"', 'Bearer realm=, =,'))})
+    auth = {'auths': {'https://index.docker.io/v1/': {'auth': 'dXNlcjpwYXNz'}, 'quay.io/a': {'identitytoken': 't'}},
+            'credHelpers': {'gcr.io': 'gcloud'}, 'credsStore': 'pass'}
+    write('credentials', {'docker': json.dumps(auth), 'empty': '{}', 'odd': '{"auths":{"x":1,"y":{"auth":"%%"}}}'})
+    write('template', {str(i): text for i, text in enumerate((
+        '{{.ID}}', '{{json .}}', 'table {{.ID}}\\t{{.Size}}', '{{range $k, $v := .Labels}}{{$k}}={{$v}} {{end}}',
+        '{{if eq .Size 12}}a{{else}}b{{end}}', '{{with .Tags}}{{join . ","}}{{end}}', '{{index .Tags 0 | upper}}',
+        '{{- printf "%s %d %q" .ID .Size "x" -}}', '{{.Nope}}', '{{', '{{end}}', '{{range .Tags}}'))})
     passwd = 'root:x:0:0:root:/root:/bin/sh\nweb:x:33:33:web:/var/www:/bin/false\n'
     group = 'root:x:0:\nweb:x:33:\ndocker:x:999:web,root\n'
     write('users', {name: '\0'.join((user, passwd, group)) for name, user in (

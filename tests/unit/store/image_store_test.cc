@@ -23,8 +23,13 @@ class ImageStoreTest : public test::StoreTest {
  protected:
   // An image with its files, as load leaves it: one blob a layer, named after the layer.
   ImageRecord image(const std::string& id, const std::vector<std::string>& layers, int64_t loaded_ns = 1) {
-    ImageRecord record{
-        .id = id, .manifest = hex('e'), .metadata_bytes = 4096, .loaded_ns = loaded_ns, .tags = {}, .layers = {}};
+    ImageRecord record{.id = id,
+                       .manifest = hex('e'),
+                       .metadata_bytes = 4096,
+                       .loaded_ns = loaded_ns,
+                       .tags = {},
+                       .digests = {},
+                       .layers = {}};
     for (const auto& layer : layers) {
       record.layers.push_back({layer, 8192, 10'240, 3, layer});
       for (const fs::path& path : {paths_.layer_data(layer), paths_.layer_index(layer), paths_.blobs() / layer})
@@ -35,11 +40,15 @@ class ImageStoreTest : public test::StoreTest {
     return record;
   }
   ImageStore& images() { return store_->images(); }
+  Result<> put(ImageRecord record, std::vector<std::string> tags) {
+    record.tags = std::move(tags);
+    return images().put(record);
+  }
 };
 
 TEST_F(ImageStoreTest, ReadsWhatWasPut) {
-  ASSERT_TRUE(images().put(image(hex('a'), {hex('1'), hex('2'), hex('1')}, 77),
-                           {"docker.io/library/x:latest", "docker.io/library/a:1"}));
+  ASSERT_TRUE(put(image(hex('a'), {hex('1'), hex('2'), hex('1')}, 77),
+                  {"docker.io/library/x:latest", "docker.io/library/a:1"}));
   auto found = images().find("x");
   ASSERT_TRUE(found) << test::error_of(found);
   EXPECT_EQ(found->id, hex('a'));
@@ -59,8 +68,8 @@ TEST_F(ImageStoreTest, ReadsWhatWasPut) {
 
 TEST_F(ImageStoreTest, FindsByNameIdAndPrefix) {
   std::string other = "ab" + hex('0').substr(2);
-  ASSERT_TRUE(images().put(image(hex('a'), {}), {"docker.io/library/x:latest", "localhost:5000/team/y:v1"}));
-  ASSERT_TRUE(images().put(image(other, {}), {"docker.io/library/dead:latest"}));
+  ASSERT_TRUE(put(image(hex('a'), {}), {"docker.io/library/x:latest", "localhost:5000/team/y:v1"}));
+  ASSERT_TRUE(put(image(other, {}), {"docker.io/library/dead:latest"}));
   for (const std::string& reference : {std::string("x"), std::string("x:latest"), std::string("docker.io/library/x"),
                                        std::string("localhost:5000/team/y:v1"), hex('a'), "sha256:" + hex('a'),
                                        std::string("aa"), std::string("sha256:aaa")})
@@ -83,8 +92,8 @@ TEST_F(ImageStoreTest, FindsByNameIdAndPrefix) {
 }
 
 TEST_F(ImageStoreTest, MovesANameToTheImageThatGotItLast) {
-  ASSERT_TRUE(images().put(image(hex('a'), {}, 1), {"docker.io/library/x:latest"}));
-  ASSERT_TRUE(images().put(image(hex('b'), {}, 2), {"docker.io/library/x:latest"}));
+  ASSERT_TRUE(put(image(hex('a'), {}, 1), {"docker.io/library/x:latest"}));
+  ASSERT_TRUE(put(image(hex('b'), {}, 2), {"docker.io/library/x:latest"}));
   EXPECT_EQ(images().find("x")->id, hex('b'));
   EXPECT_THAT(images().find(hex('a'))->tags, IsEmpty());
   std::vector<std::string> order;
@@ -95,15 +104,53 @@ TEST_F(ImageStoreTest, MovesANameToTheImageThatGotItLast) {
 }
 
 TEST_F(ImageStoreTest, TakesTheSameImageAgain) {
-  for (int twice = 0; twice < 2; ++twice)
-    ASSERT_TRUE(images().put(image(hex('a'), {hex('1')}), {"docker.io/library/x:latest"}));
+  for (int twice = 0; twice < 2; ++twice) ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {"docker.io/library/x:latest"}));
   EXPECT_EQ(images().list()->size(), 1U);
   EXPECT_EQ(images().find("x")->layers.size(), 1U);
 }
 
+TEST_F(ImageStoreTest, FindsByWhatARegistryCallsIt) {
+  ImageRecord record = image(hex('a'), {hex('1')});
+  record.digests = {{"docker.io/library/x", hex('d')}};
+  ASSERT_TRUE(images().put(record));
+  EXPECT_EQ(images().find("x@sha256:" + hex('d'))->id, hex('a'));
+  EXPECT_EQ(images().find("x:any@sha256:" + hex('d'))->id, hex('a'));
+  EXPECT_FALSE(images().find("y@sha256:" + hex('d')));
+  EXPECT_THAT(images().find(hex('a'))->digests, ElementsAre(RegistryDigest{"docker.io/library/x", hex('d')}));
+}
+
+TEST_F(ImageStoreTest, KnowsWhereARegistryHasABlobAlready) {
+  ImageRecord record = image(hex('a'), {hex('1')});
+  record.digests = {{"localhost:5000/team/x", hex('d')}, {"other.example/x", hex('d')}};
+  ASSERT_TRUE(images().put(record));
+  EXPECT_THAT(images().repositories_with_blob("localhost:5000", hex('1'), 3).value(), ElementsAre("team/x"));
+  EXPECT_THAT(images().repositories_with_blob("localhost:5000", hex('a'), 3).value(), ElementsAre("team/x"))
+      << "the config is a blob, too";
+  EXPECT_THAT(images().repositories_with_blob("localhost:5000", hex('2'), 3).value(), IsEmpty());
+  EXPECT_THAT(images().repositories_with_blob("localhost", hex('1'), 3).value(), IsEmpty());
+}
+
+TEST_F(ImageStoreTest, TheSameImageInAnotherPackingHasItsOwnBlobs) {
+  ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {}));
+  ImageRecord again = image(hex('a'), {hex('1')});
+  again.manifest = hex('f');
+  again.layers[0].blob = hex('7');
+  for (const auto& blob : {hex('f'), hex('7')}) ASSERT_TRUE(replace_file(paths_.blobs() / blob, "x"));
+  ASSERT_TRUE(images().put(again));
+  EXPECT_EQ(images().find(hex('a'))->manifest, hex('f'));
+  EXPECT_EQ(images().find(hex('a'))->layers[0].blob, hex('7'));
+}
+
+TEST_F(ImageStoreTest, RecordsNothingThatIsNotThere) {
+  ImageRecord record = image(hex('a'), {hex('1')});
+  fs::remove(paths_.layer_data(hex('1')));
+  EXPECT_FALSE(images().put(record));
+  EXPECT_THAT(images().list().value(), IsEmpty());
+}
+
 TEST_F(ImageStoreTest, SweepsWhatNoImageNeedsAndNothingElse) {
-  ASSERT_TRUE(images().put(image(hex('a'), {hex('1'), hex('2')}), {"docker.io/library/x:latest"}));
-  ASSERT_TRUE(images().put(image(hex('b'), {hex('2'), hex('3')}), {"docker.io/library/y:latest"}));
+  ASSERT_TRUE(put(image(hex('a'), {hex('1'), hex('2')}), {"docker.io/library/x:latest"}));
+  ASSERT_TRUE(put(image(hex('b'), {hex('2'), hex('3')}), {"docker.io/library/y:latest"}));
   for (const fs::path& path : {paths_.blobs() / hex('9'), paths_.layer_data(hex('9')), paths_.image_metadata(hex('9')),
                                paths_.ingest() / "XyZ123"})
     ASSERT_TRUE(replace_file(path, "leftover"));
@@ -121,7 +168,7 @@ TEST_F(ImageStoreTest, SweepsWhatNoImageNeedsAndNothingElse) {
 }
 
 TEST_F(ImageStoreTest, RemovesOneNameAndKeepsTheImage) {
-  ASSERT_TRUE(images().put(image(hex('a'), {}), {"docker.io/library/x:latest", "docker.io/library/y:latest"}));
+  ASSERT_TRUE(put(image(hex('a'), {}), {"docker.io/library/x:latest", "docker.io/library/y:latest"}));
   ASSERT_TRUE(images().remove_tag("docker.io/library/x:latest"));
   EXPECT_FALSE(images().find("x"));
   EXPECT_EQ(images().find("y")->id, hex('a'));
@@ -139,7 +186,7 @@ TEST_F(ImageStoreTest, SweepsNothingWhileSomebodyAdds) {
 }
 
 TEST_F(ImageStoreTest, SweepsWhatAKilledLoaderLeft) {
-  ASSERT_TRUE(images().put(image(hex('a'), {hex('1')}), {"docker.io/library/x:latest"}));
+  ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {"docker.io/library/x:latest"}));
   auto victim = start([&](auto tell) {
     auto own = open();
     auto lock = own->lock_for_adding();
@@ -165,10 +212,9 @@ TEST_F(ImageStoreTest, KeepsEveryRecordWholeWhenItsWriterIsKilled) {
       for (int i = 0;; ++i) {
         std::string number = std::to_string(i);
         std::string id = sha256_hex(number);
-        ImageRecord record{
-            .id = id, .manifest = hex('e'), .metadata_bytes = 1, .loaded_ns = 1, .tags = {}, .layers = {}};
-        for (char digit : {'1', '2', '3'}) record.layers.push_back({hex(digit), 1, 1, 1, hex(digit)});
-        if (!own->images().put(record, {"docker.io/library/n" + number + ":latest"})) ::_exit(2);
+        ImageRecord record = image(id, {hex('1'), hex('2'), hex('3')});
+        record.tags = {"docker.io/library/n" + number + ":latest"};
+        if (!own->images().put(record)) ::_exit(2);
         if (i % 3 == 2 && !own->images().remove(id)) ::_exit(2);
         tell();
       }
