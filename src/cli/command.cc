@@ -7,6 +7,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <system_error>
 
@@ -18,6 +19,16 @@ namespace {
 constexpr void (*verbs[])(CLI::App&, Invocation&) = {
     add_run_command,    add_container_commands, add_inspect_command, add_image_commands,
     add_login_commands, add_doctor_command,     add_version_command,
+};
+
+// CLI11 knows no words for what a prefix command leaves to others.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* app, std::string name) const override {
+    std::string text = CLI::Formatter::make_usage(app, std::move(name));
+    if (app->get_prefix_command()) text.insert(text.find_last_not_of('\n') + 1, " IMAGE [COMMAND] [ARG...]");
+    return text;
+  }
 };
 
 // docker exits with 125 when its own `run` is called wrongly.
@@ -54,6 +65,7 @@ int main(int argc, char** argv) {
   // A reader that went away is an error of write(2), not the end of this process with a VM half started.
   ::signal(SIGPIPE, SIG_IGN);
   CLI::App app("OCI containers, each in a microVM of its own", "diatom");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.require_subcommand(1);
   Invocation invocation;
   for (auto add : verbs) add(app, invocation);

@@ -25,8 +25,8 @@ TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
   ASSERT_TRUE(database) << test::error_of(database);
   EXPECT_EQ(scalar(*database, "PRAGMA journal_mode"), "wal");
   EXPECT_EQ(scalar(*database, "PRAGMA foreign_keys"), "1");
-  EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "1");
-  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "5");
+  EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "2");
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "6");
   EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
 }
 
