@@ -154,6 +154,16 @@ Result<> remove_tree(const fs::path& path) {
   return {};
 }
 
+// Not a range-for: its increment throws.
+Result<std::vector<std::string>> list_directory(const fs::path& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
+    names.push_back(entry->path().filename().string());
+  if (error) return fail_errno("read directory " + path.string(), error.value());
+  return names;
+}
+
 Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {
   for (;;) {
     UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));

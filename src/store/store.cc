@@ -23,12 +23,10 @@ Result<FileLock> Store::lock_for_adding() {
 Result<uint64_t> Store::content_bytes() const {
   uint64_t bytes = 0;
   for (const auto& directory : {paths_.blobs(), paths_.layers(), paths_.images(), paths_.ingest()}) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(directory, error)) {
+    for (const std::string& name : TRY(list_directory(directory))) {
       struct stat status{};
-      if (::lstat(entry.path().c_str(), &status) == 0) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+      if (::lstat((directory / name).c_str(), &status) == 0) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
     }
-    if (error) return fail_errno("read " + directory.string(), error.value());
   }
   return bytes;
 }
