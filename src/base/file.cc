@@ -148,8 +148,13 @@ Result<> make_directories(const fs::path& path) {
 }
 
 Result<> remove_tree(const fs::path& path) {
+  constexpr int most_attempts = 1000;
   std::error_code error;
-  fs::remove_all(path, error);
+  // What goes under our hands is what was wanted: somebody else is at it, too.
+  int attempts = 0;
+  do {
+    fs::remove_all(path, error);
+  } while (error == std::errc::no_such_file_or_directory && ++attempts < most_attempts);
   if (error) return fail_errno("remove " + path.string(), error.value());
   return {};
 }

@@ -42,7 +42,8 @@ class ContainerStore {
   // Fails with already_exists when the name is taken; nothing is changed then.
   Result<> insert(const ContainerRecord& container);
   Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
-  Result<> erase(const std::string& id);              // the record, then the folder
+  // The record and the folder, for whoever holds the lock; also on a full disk.
+  Result<> erase(const std::string& id);
   Result<std::vector<ContainerRecord>> list();        // newest first
   // By id, name or unique prefix of an id.
   Result<ContainerRecord> find(std::string_view reference);
@@ -60,6 +61,11 @@ class ContainerStore {
   Result<> recover();
 
  private:
+  Result<> delete_record(const std::string& id);
+  Result<> recover_record(const std::string& id);
+  Result<> recover_folder(const std::string& name);
+  Result<> remove_folder(const std::string& id);
+
   Database& database_;
   const Paths& paths_;
 };
