@@ -144,15 +144,18 @@ Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
   std::string text = TRY(read_file(path, 64));
   pid_t pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
+  auto owner = platform::open_exit_event(pid);
+  if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
   // Without a pid, or with that of a process that has gone, it is held by somebody who removes the container, too, and
   // will not be long.
-  if (pid > 0)
-    if (auto owner = platform::open_exit_event(pid)) {
-      // Held still: so the process that was opened is its holder, and not one that came to have its pid.
-      if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
-      if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
-        return fail_errno("kill the owner of container " + id.substr(0, 12));
-    }
+  if (pid <= 0 || !owner) return FileLock::acquire(path);
+  // A pid in a file proves nothing: it may be another's by now.
+  if (!platform::holds_lock(pid, path))
+    return fail(Errc::internal,
+                "end container " + id.substr(0, 12) + ": it is not process " + text + " that holds its lock",
+                "another diatom may be at it, or one of another user: try again, or end that one");
+  if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
+    return fail_errno("kill the owner of container " + id.substr(0, 12));
   return FileLock::acquire(path);
 }
 
