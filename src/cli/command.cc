@@ -10,6 +10,9 @@
 #include <string>
 #include <system_error>
 
+#include "base/error.h"
+#include "base/text.h"
+
 namespace diatom::cli {
 
 namespace {
@@ -28,8 +31,9 @@ bool is_run(const CLI::App& app) {
 
 int report(const Error& error, const Invocation& invocation) {
   // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
-  std::string text = fmt::format("diatom: {}\n", error.message);
-  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
+  // And what an image, a registry or a guest had a part in must not reach the terminal as a command.
+  std::string text = fmt::format("diatom: {}\n", printable_lines(error.message));
+  if (!error.hint.empty()) text += fmt::format("  {}\n", printable_lines(error.hint));
   std::fputs(text.c_str(), stderr);
   if (invocation.error_exit_code) return invocation.error_exit_code(error);
   return error.code == Errc::cancelled ? 130 : 1;
