@@ -31,6 +31,7 @@ class ForegroundRun {
   Result<channel::ExitReport> start_and_wait();
   Result<> pass_signals_on();
   void on_signal(int signal);
+  void resize_terminal();
   // Records the end, or removes what was made.
   Result<> finish(const Result<channel::ExitReport>& report);
   void stage(std::string_view name);
