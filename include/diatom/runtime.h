@@ -48,6 +48,7 @@ struct RunResult {
   std::string engine;
   std::string accelerator;
   std::vector<std::string> warnings;
+  std::string output_error;  // some of its output could not be written, and why; a reader that went away is no error
 };
 
 struct RunOptions {

@@ -57,6 +57,8 @@ int main(int argc, char** argv) {
   if (!invocation.run) return 2;
   try {
     auto result = invocation.run();
+    // What is still in the buffer would fail in exit(), where nobody looks.
+    if (result && std::fflush(stdout) != 0) result = fail_errno("print");
     return result ? *result : report(result.error(), invocation);
   } catch (const std::system_error& error) {  // fmt's, when stdout or stderr is full or has no reader any more
     return report({Errc::internal, std::string("print: ") + error.what(), ""}, invocation);

@@ -6,6 +6,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -139,7 +140,10 @@ Result<int> run(Flags& flags) {
   TRY(cid_written);
   if (flags.timing) timing.print(stderr);
   if (flags.json) print_run_result(result, timing);
-  return result.exit_code;
+  if (result.output_error.empty()) return result.exit_code;
+  // What the program says of itself counts; but a success that nobody got to see is none.
+  std::fputs(fmt::format("diatom: {}\n", result.output_error).c_str(), stderr);  // which may be full, too
+  return result.exit_code != 0 ? result.exit_code : 125;
 }
 
 }  // namespace

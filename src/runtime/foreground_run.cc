@@ -48,7 +48,8 @@ Result<RunResult> ForegroundRun::run() {
                    .oom_killed = report->oom_killed,
                    .engine = record_.engine,
                    .accelerator = record_.accelerator,
-                   .warnings = plan_.warnings};
+                   .warnings = plan_.warnings,
+                   .output_error = output_error_};
 }
 
 Result<> ForegroundRun::decide() {
@@ -154,6 +155,7 @@ Result<channel::ExitReport> ForegroundRun::start_and_wait() {
   stdio_->attach(*monitor_);
   if (auto started = monitor_->start(*engine_.engine); !started) return std::unexpected(started.error());
   if (auto ran = loop_->run(); !ran) return std::unexpected(ran.error());
+  output_error_ = stdio_->output_error();
   stdio_.reset();  // gives the terminal back
   monitor_.reset();
   return *report;

@@ -52,6 +52,7 @@ class ForegroundRun {
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<LocalStdio> stdio_;
   int interrupts_ = 0;
+  std::string output_error_;
   bool ended_ = false;  // only the output that nobody reads is still to be written
 };
 
