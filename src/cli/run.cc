@@ -130,11 +130,15 @@ Result<int> run(Flags& flags) {
     // One line, and only to a person: scripts read stderr of the program.
     if (!quiet_terminal) fmt::print(stderr, "diatom: {}\n", warning);
   };
+  // Made before anything else, so that one that is there is refused; it goes again when no container comes of it.
   UniqueFd cidfile;
   if (!flags.cidfile.empty()) cidfile = TRY(open_file(flags.cidfile, O_WRONLY | O_CREAT | O_EXCL, 0644));
+  TemporaryPath undo_cidfile(flags.cidfile);
   Result<> cid_written;
   options.on_created = [&](const std::string& id) {
-    if (cidfile) cid_written = write_all(cidfile.get(), id);
+    if (!cidfile) return;
+    cid_written = write_all(cidfile.get(), id);
+    if (cid_written) undo_cidfile.keep();
   };
   RunResult result = TRY(runtime.run(spec, options));
   TRY(cid_written);
