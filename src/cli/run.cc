@@ -21,6 +21,8 @@ namespace diatom::cli {
 
 namespace {
 
+constexpr double least_cpus = 0.01;
+
 struct Flags {
   ContainerSpec spec;
   std::vector<std::string> env;
@@ -37,13 +39,11 @@ struct Flags {
   bool json = false;
 };
 
-// "KEY" alone takes the value of this process's environment, or nothing when it is not set there (docker's rule).
-void add_env(std::vector<std::string>& env, const std::string& entry) {
-  if (entry.find('=') != std::string::npos) {
-    env.push_back(entry);
-  } else if (const char* value = std::getenv(entry.c_str())) {
-    env.push_back(entry + "=" + value);
-  }
+// "KEY" alone takes the value of this process's environment (docker's rule).
+std::string with_value(const std::string& entry) {
+  if (entry.find('=') != std::string::npos) return entry;
+  const char* value = std::getenv(entry.c_str());
+  return value != nullptr ? entry + "=" + value : entry;
 }
 
 Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
@@ -62,7 +62,9 @@ Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
     if (key.empty() || key.find_first_of(" \t") != std::string::npos)
       return fail(Errc::invalid_argument,
                   fmt::format("read env file {}: line {}: \"{}\" is no variable name", path, number, key));
-    add_env(env, line);
+    // One that is not set here leaves the image's alone. (--env takes it out: docker has both.)
+    std::string entry = with_value(line);
+    if (entry.find('=') != std::string::npos) env.push_back(std::move(entry));
   }
   return {};
 }
@@ -70,8 +72,9 @@ Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
 Result<double> parse_cpus(const std::string& text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !(value > 0) || value > 4096)
-    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text), "write 2 or 0.5");
+  if (error != std::errc{} || end != text.data() + text.size() || !(value >= least_cpus) || value > 4096)
+    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text),
+                "write 2 or 0.5; 0.01 is the least");
   return value;
 }
 
@@ -88,7 +91,7 @@ Result<ContainerSpec> finish_spec(Flags& flags) {
     if (entry.empty() || entry.front() == '=')
       return fail(Errc::invalid_argument, fmt::format("parse env \"{}\": the name is missing", entry),
                   "write KEY=VALUE");
-    add_env(spec.env, entry);
+    spec.env.push_back(with_value(entry));
   }
   for (const auto& label : flags.labels) {
     size_t equals = label.find('=');
