@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "boot.h"
+#include "devices.h"
 #include "disks.h"
 
 namespace diatom::agent {
@@ -83,6 +84,9 @@ void make_cgroup(const channel::ContainerConfig& config) {
   ::mkdir(container_cgroup, 0755);
   std::string base = container_cgroup;
   limit_memory(base);
+  if (auto cgroup = open_file(base, O_RDONLY | O_DIRECTORY))
+    if (auto restricted = restrict_devices(cgroup->get()); !restricted)
+      log("devices are not restricted: " + restricted.error().message);
   if (config.cpu_quota_us > 0) write_quietly(base + "/cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
   if (config.pids_max > 0) write_quietly(base + "/pids.max", std::to_string(config.pids_max));
 }
