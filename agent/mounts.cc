@@ -117,14 +117,18 @@ Result<UniqueFd> detach_file(const char* path) {
   return fd;
 }
 
+// Where an image has no file, but a directory, a fifo, a device, a link to nothing or in a circle, one takes its place
+// in the writable layer. (docker refuses to start such an image.)
+Result<> make_mount_point(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) return {};
+  TRY(remove_tree(path));
+  static_cast<void>(TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+  return {};
+}
+
 Result<> attach_file(const UniqueFd& file, const std::string& path) {
-  constexpr int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  UniqueFd target(::open(path.c_str(), flags, 0644));
-  if (!target && errno == ENOENT) {  // a link to what the image does not have
-    ::unlink(path.c_str());
-    target.reset(::open(path.c_str(), flags, 0644));
-  }
-  if (!target && errno != EACCES && errno != EROFS) return fail_errno("make " + path);
+  TRY(make_mount_point(path));
   if (::move_mount(file.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
     return fail_errno("mount " + path);
   return {};
