@@ -7,6 +7,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -23,9 +24,17 @@ namespace {
 constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 // What docker hides, and what it makes read-only (its default OCI spec).
-constexpr std::array masked = {"/proc/asound",        "/proc/acpi",       "/proc/kcore",       "/proc/keys",
-                               "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                               "/proc/scsi",          "/sys/firmware"};
+constexpr std::array masked = {"/proc/asound",
+                               "/proc/acpi",
+                               "/proc/kcore",
+                               "/proc/keys",
+                               "/proc/latency_stats",
+                               "/proc/timer_list",
+                               "/proc/timer_stats",
+                               "/proc/sched_debug",
+                               "/proc/scsi",
+                               "/sys/firmware",
+                               "/sys/devices/virtual/powercap"};
 constexpr std::array read_only_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 Result<> make_path(const std::string& path) {
@@ -163,6 +172,41 @@ Result<> mount_dev(const channel::ContainerConfig& config) {
   return {};
 }
 
+// The options of mount(8) that are flags of mount(2). A later one counts.
+struct MountFlag {
+  std::string_view name;
+  unsigned long set = 0;
+  unsigned long clear = 0;
+};
+constexpr MountFlag mount_flags[] = {{"defaults"},
+                                     {"rw", 0, MS_RDONLY},
+                                     {"ro", MS_RDONLY},
+                                     {"exec", 0, MS_NOEXEC},
+                                     {"noexec", MS_NOEXEC},
+                                     {"suid", 0, MS_NOSUID},
+                                     {"nosuid", MS_NOSUID},
+                                     {"dev", 0, MS_NODEV},
+                                     {"nodev", MS_NODEV},
+                                     {"async", 0, MS_SYNCHRONOUS},
+                                     {"sync", MS_SYNCHRONOUS},
+                                     {"dirsync", MS_DIRSYNC},
+                                     {"atime", 0, MS_NOATIME},
+                                     {"noatime", MS_NOATIME},
+                                     {"diratime", 0, MS_NODIRATIME},
+                                     {"nodiratime", MS_NODIRATIME},
+                                     {"relatime", MS_RELATIME},
+                                     {"norelatime", 0, MS_RELATIME},
+                                     {"strictatime", MS_STRICTATIME},
+                                     {"nostrictatime", 0, MS_STRICTATIME},
+                                     {"lazytime", MS_LAZYTIME},
+                                     {"nolazytime", 0, MS_LAZYTIME},
+                                     {"mand", MS_MANDLOCK},
+                                     {"nomand", 0, MS_MANDLOCK},
+                                     {"iversion", MS_I_VERSION},
+                                     {"noiversion", 0, MS_I_VERSION},
+                                     {"silent", MS_SILENT},
+                                     {"loud", 0, MS_SILENT}};
+
 // docker's options: mount flags by name, the rest is tmpfs's own.
 Result<> mount_tmpfs(const channel::TmpfsConfig& wanted) {
   unsigned long flags = closed;
@@ -171,18 +215,9 @@ Result<> mount_tmpfs(const channel::TmpfsConfig& wanted) {
     size_t end = std::min(wanted.options.find(',', begin), wanted.options.size());
     std::string option = wanted.options.substr(begin, end - begin);
     begin = end + 1;
-    if (option == "rw" || option == "noexec" || option == "nosuid" || option == "nodev" || option == "defaults")
-      continue;
-    if (option == "ro")
-      flags |= MS_RDONLY;
-    else if (option == "exec")
-      flags &= ~static_cast<unsigned long>(MS_NOEXEC);
-    else if (option == "suid")
-      flags &= ~static_cast<unsigned long>(MS_NOSUID);
-    else if (option == "dev")
-      flags &= ~static_cast<unsigned long>(MS_NODEV);
-    else if (option == "noatime")
-      flags |= MS_NOATIME;
+    auto flag = std::ranges::find(mount_flags, option, &MountFlag::name);
+    if (flag != std::end(mount_flags))
+      flags = (flags & ~flag->clear) | flag->set;
     else
       data += (data.empty() ? "" : ",") + option;
   }
@@ -260,10 +295,11 @@ Result<> enter_container_root(const channel::ContainerConfig& config) {
   TRY(mount_at("sysfs", "/sys", "sysfs", closed | MS_RDONLY, nullptr));
   if (auto group = mount_at("cgroup", "/sys/fs/cgroup", "cgroup2", closed | MS_RDONLY, nullptr); !group)
     log(group.error().message);
+  // Before the files: one of them over /etc must not hide them.
+  for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
   TRY(attach_file(hosts, "/etc/hosts"));
   TRY(attach_file(hostname, "/etc/hostname"));
   TRY(attach_file(resolver, "/etc/resolv.conf"));
-  for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
   for (const char* path : masked) hide(path);
   for (const char* path : read_only_paths) make_read_only(path);
   return {};
