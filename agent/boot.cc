@@ -109,6 +109,13 @@ void bring_loopback_up() {
   ::ioctl(fd.get(), SIOCSIFFLAGS, &request);
 }
 
+// docker's: what listens below port 1024 needs no root, nor does ping.
+void open_network_to_users() {
+  for (auto [name, value] : {std::pair{"ip_unprivileged_port_start", "0"}, {"ping_group_range", "0 2147483647"}})
+    if (auto setting = open_file(std::string("/proc/sys/net/ipv4/") + name, O_WRONLY)) [[maybe_unused]]
+      auto ignored = write_all(setting->get(), value);
+}
+
 }  // namespace
 
 void log(std::string_view line) {
@@ -124,6 +131,7 @@ Result<UniqueFd> boot() {
   load_modules();
   TRY(leave_initramfs());
   bring_loopback_up();
+  open_network_to_users();
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");

@@ -7,11 +7,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/file.h"
 #include "boot.h"
+#include "devices.h"
 #include "disks.h"
 
 namespace diatom::agent {
@@ -21,9 +24,17 @@ namespace {
 constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 // What docker hides, and what it makes read-only (its default OCI spec).
-constexpr std::array masked = {"/proc/asound",        "/proc/acpi",       "/proc/kcore",       "/proc/keys",
-                               "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-                               "/proc/scsi",          "/sys/firmware"};
+constexpr std::array masked = {"/proc/asound",
+                               "/proc/acpi",
+                               "/proc/kcore",
+                               "/proc/keys",
+                               "/proc/latency_stats",
+                               "/proc/timer_list",
+                               "/proc/timer_stats",
+                               "/proc/sched_debug",
+                               "/proc/scsi",
+                               "/sys/firmware",
+                               "/sys/devices/virtual/powercap"};
 constexpr std::array read_only_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 
 Result<> make_path(const std::string& path) {
@@ -42,6 +53,13 @@ void write_quietly(const std::string& path, std::string_view content) {
   if (auto result = write_file(path, content); !result) log(result.error().message);
 }
 
+// The number behind a name in a file of the kernel's; 0 when it is not there.
+uint64_t read_number(const char* path, std::string_view name) {
+  std::string text = read_file(path, 64 << 10).value_or("");
+  size_t at = text.find(name);
+  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
+}
+
 // The merged root takes its owner and its mode from the writable layer's.
 Result<> make_upper_root(const char* path) {
   struct stat root{};
@@ -54,6 +72,18 @@ Result<> make_upper_root(const char* path) {
   return {};
 }
 
+// Less than all, so that it is a program of the container's that ends when there is no more, and not the kernel, which
+// panics when the agent cannot go on.
+void limit_memory(const std::string& cgroup) {
+  // With 128 MiB, 60 MiB of the 92 MiB that the kernel calls its total are available now. What is kept back is for what
+  // it does not charge to anybody, and for the agent's streams.
+  uint64_t available = read_number("/proc/meminfo", "MemAvailable:") << 10;
+  uint64_t reserve = (8ULL << 20) + available / 64;
+  if (available <= reserve) return;
+  write_quietly(cgroup + "/memory.max", std::to_string(available - reserve));
+  if (::access((cgroup + "/memory.swap.max").c_str(), W_OK) == 0) write_quietly(cgroup + "/memory.swap.max", "0");
+}
+
 void make_cgroup(const channel::ContainerConfig& config) {
   if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, nullptr)) return;
   // One by one: a kernel may lack any of them.
@@ -62,6 +92,10 @@ void make_cgroup(const channel::ContainerConfig& config) {
       auto ignored = write_all(fd->get(), controller);
   ::mkdir(container_cgroup, 0755);
   std::string base = container_cgroup;
+  limit_memory(base);
+  if (auto cgroup = open_file(base, O_RDONLY | O_DIRECTORY))
+    if (auto restricted = restrict_devices(cgroup->get()); !restricted)
+      log("devices are not restricted: " + restricted.error().message);
   if (config.cpu_quota_us > 0) write_quietly(base + "/cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
   if (config.pids_max > 0) write_quietly(base + "/pids.max", std::to_string(config.pids_max));
 }
@@ -92,14 +126,18 @@ Result<UniqueFd> detach_file(const char* path) {
   return fd;
 }
 
+// Where an image has no file, but a directory, a fifo, a device, a link to nothing or in a circle, one takes its place
+// in the writable layer. (docker refuses to start such an image.)
+Result<> make_mount_point(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) return {};
+  TRY(remove_tree(path));
+  static_cast<void>(TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644)));
+  return {};
+}
+
 Result<> attach_file(const UniqueFd& file, const std::string& path) {
-  constexpr int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  UniqueFd target(::open(path.c_str(), flags, 0644));
-  if (!target && errno == ENOENT) {  // a link to what the image does not have
-    ::unlink(path.c_str());
-    target.reset(::open(path.c_str(), flags, 0644));
-  }
-  if (!target && errno != EACCES && errno != EROFS) return fail_errno("make " + path);
+  TRY(make_mount_point(path));
   if (::move_mount(file.get(), "", AT_FDCWD, path.c_str(), MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
     return fail_errno("mount " + path);
   return {};
@@ -134,6 +172,41 @@ Result<> mount_dev(const channel::ContainerConfig& config) {
   return {};
 }
 
+// The options of mount(8) that are flags of mount(2). A later one counts.
+struct MountFlag {
+  std::string_view name;
+  unsigned long set = 0;
+  unsigned long clear = 0;
+};
+constexpr MountFlag mount_flags[] = {{"defaults"},
+                                     {"rw", 0, MS_RDONLY},
+                                     {"ro", MS_RDONLY},
+                                     {"exec", 0, MS_NOEXEC},
+                                     {"noexec", MS_NOEXEC},
+                                     {"suid", 0, MS_NOSUID},
+                                     {"nosuid", MS_NOSUID},
+                                     {"dev", 0, MS_NODEV},
+                                     {"nodev", MS_NODEV},
+                                     {"async", 0, MS_SYNCHRONOUS},
+                                     {"sync", MS_SYNCHRONOUS},
+                                     {"dirsync", MS_DIRSYNC},
+                                     {"atime", 0, MS_NOATIME},
+                                     {"noatime", MS_NOATIME},
+                                     {"diratime", 0, MS_NODIRATIME},
+                                     {"nodiratime", MS_NODIRATIME},
+                                     {"relatime", MS_RELATIME},
+                                     {"norelatime", 0, MS_RELATIME},
+                                     {"strictatime", MS_STRICTATIME},
+                                     {"nostrictatime", 0, MS_STRICTATIME},
+                                     {"lazytime", MS_LAZYTIME},
+                                     {"nolazytime", 0, MS_LAZYTIME},
+                                     {"mand", MS_MANDLOCK},
+                                     {"nomand", 0, MS_MANDLOCK},
+                                     {"iversion", MS_I_VERSION},
+                                     {"noiversion", 0, MS_I_VERSION},
+                                     {"silent", MS_SILENT},
+                                     {"loud", 0, MS_SILENT}};
+
 // docker's options: mount flags by name, the rest is tmpfs's own.
 Result<> mount_tmpfs(const channel::TmpfsConfig& wanted) {
   unsigned long flags = closed;
@@ -142,18 +215,9 @@ Result<> mount_tmpfs(const channel::TmpfsConfig& wanted) {
     size_t end = std::min(wanted.options.find(',', begin), wanted.options.size());
     std::string option = wanted.options.substr(begin, end - begin);
     begin = end + 1;
-    if (option == "rw" || option == "noexec" || option == "nosuid" || option == "nodev" || option == "defaults")
-      continue;
-    if (option == "ro")
-      flags |= MS_RDONLY;
-    else if (option == "exec")
-      flags &= ~static_cast<unsigned long>(MS_NOEXEC);
-    else if (option == "suid")
-      flags &= ~static_cast<unsigned long>(MS_NOSUID);
-    else if (option == "dev")
-      flags &= ~static_cast<unsigned long>(MS_NODEV);
-    else if (option == "noatime")
-      flags |= MS_NOATIME;
+    auto flag = std::ranges::find(mount_flags, option, &MountFlag::name);
+    if (flag != std::end(mount_flags))
+      flags = (flags & ~flag->clear) | flag->set;
     else
       data += (data.empty() ? "" : ",") + option;
   }
@@ -231,10 +295,11 @@ Result<> enter_container_root(const channel::ContainerConfig& config) {
   TRY(mount_at("sysfs", "/sys", "sysfs", closed | MS_RDONLY, nullptr));
   if (auto group = mount_at("cgroup", "/sys/fs/cgroup", "cgroup2", closed | MS_RDONLY, nullptr); !group)
     log(group.error().message);
+  // Before the files: one of them over /etc must not hide them.
+  for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
   TRY(attach_file(hosts, "/etc/hosts"));
   TRY(attach_file(hostname, "/etc/hostname"));
   TRY(attach_file(resolver, "/etc/resolv.conf"));
-  for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
   for (const char* path : masked) hide(path);
   for (const char* path : read_only_paths) make_read_only(path);
   return {};

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -204,6 +205,9 @@ Result<> set_up(const channel::ContainerConfig& container, const channel::Proces
                 int control, std::vector<std::string>& env) {
   if (::unshare(CLONE_NEWCGROUP) < 0) return fail_errno("make cgroup namespace");
   if (::sethostname(container.hostname.data(), container.hostname.size()) < 0) return fail_errno("set host name");
+  // The agent's keys are not the container's. A kernel may have none at all.
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
+    return fail_errno("make session keyring");
   TRY(enter_container_root(container));
   User user = TRY(resolve_user(process.user, read_user_database("/etc/passwd"), read_user_database("/etc/group")));
   if (variable(env, "HOME") == nullptr) env.push_back("HOME=" + user.home);

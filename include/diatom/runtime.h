@@ -48,6 +48,7 @@ struct RunResult {
   std::string engine;
   std::string accelerator;
   std::vector<std::string> warnings;
+  std::string output_error;  // some of its output could not be written, and why; a reader that went away is no error
 };
 
 struct RunOptions {
@@ -56,8 +57,9 @@ struct RunOptions {
   int stdin_fd = 0;
   int stdout_fd = 1;
   int stderr_fd = 2;
-  // Pass SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH of this process on to the program. The caller
-  // must have no other thread that takes them.
+  // Pass this process's signals on to the program: all but those that stop or kill it, tell of its own mistakes
+  // (SIGSEGV, …), its children (SIGCHLD) or its pipes (SIGPIPE). SIGINT, SIGTERM and SIGHUP give up a start that is
+  // under way; others come too early then, and are lost. The caller must have no other thread that takes them.
   bool forward_signals = true;
   std::chrono::milliseconds start_timeout = std::chrono::minutes(2);
   StageHandler on_stage;

@@ -22,7 +22,7 @@ struct ContainerSpec {
 
   std::optional<std::vector<std::string>> entrypoint;  // replaces the image's, and drops its Cmd; {} = none
   std::vector<std::string> args;                       // replaces the image's Cmd
-  std::vector<std::string> env;                        // "K=V", over the image's
+  std::vector<std::string> env;                        // "K=V", over the image's; "K" takes the image's out
   std::string working_dir;
   std::string user;  // "name", "uid", "name:group", "uid:gid"
 

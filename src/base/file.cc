@@ -148,10 +148,25 @@ Result<> make_directories(const fs::path& path) {
 }
 
 Result<> remove_tree(const fs::path& path) {
+  constexpr int most_attempts = 1000;
   std::error_code error;
-  fs::remove_all(path, error);
+  // What goes under our hands is what was wanted: somebody else is at it, too.
+  int attempts = 0;
+  do {
+    fs::remove_all(path, error);
+  } while (error == std::errc::no_such_file_or_directory && ++attempts < most_attempts);
   if (error) return fail_errno("remove " + path.string(), error.value());
   return {};
+}
+
+// Not a range-for: its increment throws.
+Result<std::vector<std::string>> list_directory(const fs::path& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error))
+    names.push_back(entry->path().filename().string());
+  if (error) return fail_errno("read directory " + path.string(), error.value());
+  return names;
 }
 
 Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/cancel.h"
 #include "base/error.h"
@@ -45,6 +46,7 @@ Result<> replace_file(const fs::path& path, std::string_view content);
 
 Result<> make_directories(const fs::path& path);  // mode 0700 for what it makes
 Result<> remove_tree(const fs::path& path);       // a missing path is a success; links are not followed
+Result<std::vector<std::string>> list_directory(const fs::path& path);  // its names, in no order
 
 // An advisory lock (flock) on a file, made when missing; it goes with its holder, however that ends. The holder may
 // rename or remove the file: whoever waited locks a new one of that name.

@@ -45,7 +45,7 @@ class AgentClient {
   bool lost() const { return connection_->lost(); }
 
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
-  // `id`: "main" is the container's first process.
+  // `id`: "main" is the container's first process. Each is used once.
   void start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
   size_t write_stdin(std::string_view id, std::span<const std::byte> data);  // returns what it took
   void close_stdin(std::string_view id);
@@ -77,8 +77,8 @@ class AgentClient {
   void open_output(Process& process, const std::string& path, Output output);
   static void try_exit(Process& process);
 
-  std::unique_ptr<Connection> connection_;
   std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
+  std::unique_ptr<Connection> connection_;  // goes first: its streams' handlers refer to the processes
 };
 
 }  // namespace diatom::channel

@@ -11,6 +11,9 @@
 #include <string>
 #include <system_error>
 
+#include "base/error.h"
+#include "base/text.h"
+
 namespace diatom::cli {
 
 namespace {
@@ -56,8 +59,10 @@ int report(const Error& error, const Invocation& invocation) {
 // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
 void print_error(const Error& error) {
   std::fflush(stdout);  // what was said before comes before, also where both are one file
-  std::string text = fmt::format("diatom: {}\n", error.message);
-  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
+  // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
+  // And what an image, a registry or a guest had a part in must not reach the terminal as a command.
+  std::string text = fmt::format("diatom: {}\n", printable_lines(error.message));
+  if (!error.hint.empty()) text += fmt::format("  {}\n", printable_lines(error.hint));
   std::fputs(text.c_str(), stderr);
 }
 

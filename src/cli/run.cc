@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -19,6 +20,8 @@
 namespace diatom::cli {
 
 namespace {
+
+constexpr double least_cpus = 0.01;
 
 struct Flags {
   ContainerSpec spec;
@@ -40,13 +43,11 @@ struct Flags {
   bool json = false;
 };
 
-// "KEY" alone takes the value of this process's environment, or nothing when it is not set there (docker's rule).
-void add_env(std::vector<std::string>& env, const std::string& entry) {
-  if (entry.find('=') != std::string::npos) {
-    env.push_back(entry);
-  } else if (const char* value = std::getenv(entry.c_str())) {
-    env.push_back(entry + "=" + value);
-  }
+// "KEY" alone takes the value of this process's environment (docker's rule).
+std::string with_value(const std::string& entry) {
+  if (entry.find('=') != std::string::npos) return entry;
+  const char* value = std::getenv(entry.c_str());
+  return value != nullptr ? entry + "=" + value : entry;
 }
 
 Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
@@ -65,7 +66,9 @@ Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
     if (key.empty() || key.find_first_of(" \t") != std::string::npos)
       return fail(Errc::invalid_argument,
                   fmt::format("read env file {}: line {}: \"{}\" is no variable name", path, number, key));
-    add_env(env, line);
+    // One that is not set here leaves the image's alone. (--env takes it out: docker has both.)
+    std::string entry = with_value(line);
+    if (entry.find('=') != std::string::npos) env.push_back(std::move(entry));
   }
   return {};
 }
@@ -73,8 +76,9 @@ Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
 Result<double> parse_cpus(const std::string& text) {
   double value = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !(value > 0) || value > 4096)
-    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text), "write 2 or 0.5");
+  if (error != std::errc{} || end != text.data() + text.size() || !(value >= least_cpus) || value > 4096)
+    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text),
+                "write 2 or 0.5; 0.01 is the least");
   return value;
 }
 
@@ -91,7 +95,7 @@ Result<ContainerSpec> finish_spec(Flags& flags) {
     if (entry.empty() || entry.front() == '=')
       return fail(Errc::invalid_argument, fmt::format("parse env \"{}\": the name is missing", entry),
                   "write KEY=VALUE");
-    add_env(spec.env, entry);
+    spec.env.push_back(with_value(entry));
   }
   for (const auto& label : flags.labels) {
     size_t equals = label.find('=');
@@ -165,17 +169,24 @@ Result<int> run(Flags& flags) {
     // One line, and only to a person: scripts read stderr of the program.
     if (!quiet_terminal) fmt::print(stderr, "diatom: {}\n", warning);
   };
+  // Made before anything else, so that one that is there is refused; it goes again when no container comes of it.
   UniqueFd cidfile;
   if (!flags.cidfile.empty()) cidfile = TRY(open_file(flags.cidfile, O_WRONLY | O_CREAT | O_EXCL, 0644));
+  TemporaryPath undo_cidfile(flags.cidfile);
   Result<> cid_written;
   options.on_created = [&](const std::string& id) {
-    if (cidfile) cid_written = write_all(cidfile.get(), id);
+    if (!cidfile) return;
+    cid_written = write_all(cidfile.get(), id);
+    if (cid_written) undo_cidfile.keep();
   };
   RunResult result = TRY(run_pulling(runtime, spec, options, flags, policy));
   TRY(cid_written);
   if (flags.timing) timing.print(stderr);
   if (flags.json) print_run_result(result, timing);
-  return result.exit_code;
+  if (result.output_error.empty()) return result.exit_code;
+  // What the program says of itself counts; but a success that nobody got to see is none.
+  std::fputs(fmt::format("diatom: {}\n", result.output_error).c_str(), stderr);  // which may be full, too
+  return result.exit_code != 0 ? result.exit_code : 125;
 }
 
 }  // namespace

@@ -87,7 +87,8 @@ Images::~Images() = default;
 
 Result<Images> Images::open() {
   auto impl = std::make_unique<Impl>();
-  impl->store = TRY(store::Store::open(store::default_paths()));
+  store::Paths paths = TRY(store::default_paths());
+  impl->store = TRY(store::Store::open(std::move(paths)));
   return Images(std::move(impl));
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace diatom::oci {
 
 bool is_hex(std::string_view text) {
@@ -13,7 +15,7 @@ bool is_sha256_hex(std::string_view text) { return text.size() == 64 && is_hex(t
 Result<Digest> Digest::parse(std::string_view text) {
   constexpr std::string_view algorithm = "sha256:";
   if (!text.starts_with(algorithm) || text.size() != algorithm.size() + 64 || !is_hex(text.substr(algorithm.size())))
-    return fail(Errc::invalid_argument, "parse digest \"" + std::string(text.substr(0, 200)) + "\"",
+    return fail(Errc::invalid_argument, "parse digest \"" + printable(text) + "\"",
                 "it must be sha256: and 64 hex digits");
   return from_hex(std::string(text.substr(algorithm.size())));
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_depth.h"
+
 namespace diatom::oci {
 
 namespace {
@@ -115,6 +117,13 @@ Result<Descriptor> parse_descriptor(std::string_view what, const json& value) {
   return descriptor;
 }
 
+// Before anything is parsed. What is no JSON at all is found out by whoever expects an object.
+Result<> check_depth(std::string_view what, std::string_view text) {
+  if (!json_nests_deeper(text)) return {};
+  return fail(Errc::invalid_argument,
+              "read " + std::string(what) + ": deeper than " + std::to_string(deepest_json) + " levels");
+}
+
 json parse_json(std::string_view text) { return json::parse(text, nullptr, false); }
 
 }  // namespace
@@ -126,6 +135,7 @@ bool is_manifest_type(std::string_view type) {
 bool is_layer_type(std::string_view type) { return std::ranges::find(layer_types, type) != std::end(layer_types); }
 
 Result<Index> parse_index(std::string_view text) {
+  TRY(check_depth("image index", text));
   json document = parse_json(text);
   Object object("image index", document);
   Index index;
@@ -136,6 +146,7 @@ Result<Index> parse_index(std::string_view text) {
 }
 
 Result<Manifest> parse_manifest(std::string_view text) {
+  TRY(check_depth("manifest", text));
   json document = parse_json(text);
   Object object("manifest", document);
   Manifest manifest;
@@ -151,6 +162,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
 }
 
 Result<ImageConfig> parse_config(std::string_view text) {
+  TRY(check_depth("image config", text));
   json document = parse_json(text);
   Object object("image config", document);
   ImageConfig config;
@@ -186,6 +198,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
 }
 
 Result<std::vector<DockerArchiveImage>> parse_docker_archive(std::string_view text) {
+  TRY(check_depth("manifest.json", text));
   json document = parse_json(text);
   if (!document.is_array() || document.size() > most_entries)
     return fail(Errc::invalid_argument, "read manifest.json: it is no JSON array");

@@ -90,13 +90,15 @@ DoctorCheck store_check(const fs::path& home) {
 
 DoctorReport doctor() {
   DoctorReport report;
-  store::Paths paths = store::default_paths();
+  auto paths = store::default_paths();
   report.checks = {host_check(), virtualisation_check()};
   auto engines = vm::all_engines();
   for (const auto& engine : engines) report.checks.push_back(engine_check(*engine));
-  report.checks.push_back(kernel_check(paths.home / "kernels"));
+  report.checks.push_back(kernel_check(paths ? paths->kernels() : fs::path()));
   report.checks.push_back(mke2fs_check());
-  report.checks.push_back(store_check(paths.home));
+  report.checks.push_back(
+      paths ? store_check(paths->home)
+            : DoctorCheck{.name = "store", .detail = paths.error().message, .hint = paths.error().hint});
   report.usable = true;
   for (const DoctorCheck& check : report.checks) report.usable = report.usable && (check.ok || !check.required);
   if (auto selected = vm::select_engine(engines, "")) {

@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <algorithm>
+
 #include "base/clock.h"
 #include "base/platform/platform.h"
 #include "rootfs/upper.h"
@@ -14,6 +16,11 @@ namespace {
 
 // Somebody who asks for the third time means it: the VM goes, whatever the program makes of its signals.
 constexpr int last_interrupt = 3;
+
+// Those of docker's `run`, that is all, but for these: they stop or end a process that cannot help it, or are about
+// this process and not about the program.
+constexpr int own_signals[] = {SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU, SIGSEGV, SIGBUS, SIGFPE,
+                               SIGILL,  SIGTRAP, SIGSYS,  SIGABRT, SIGCHLD, SIGPIPE, SIGURG};
 
 Error interrupted(std::string_view what) { return {Errc::cancelled, std::string(what) + ": interrupted", ""}; }
 
@@ -41,7 +48,8 @@ Result<RunResult> ForegroundRun::run() {
                    .oom_killed = report->oom_killed,
                    .engine = record_.engine,
                    .accelerator = record_.accelerator,
-                   .warnings = plan_.warnings};
+                   .warnings = plan_.warnings,
+                   .output_error = output_error_};
 }
 
 Result<> ForegroundRun::decide() {
@@ -94,21 +102,26 @@ Result<> ForegroundRun::create() {
 }
 
 Result<> ForegroundRun::pass_signals_on() {
-  for (int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH})
+  for (int signal = 1; signal < NSIG; ++signal) {
+    // The C library keeps a few for itself, and refuses them.
+    struct sigaction now{};
+    if (std::ranges::find(own_signals, signal) != std::end(own_signals)) continue;
+    if (::sigaction(signal, nullptr, &now) < 0) continue;
     TRY(loop_->on_signal(signal, [this](int number) { on_signal(number); }));
+  }
   return {};
 }
 
 void ForegroundRun::on_signal(int signal) {
-  if (signal == SIGWINCH) {
-    auto size = terminal_size(options_.stdin_fd);
-    if (spec_.tty && size) monitor_->resize(size->rows, size->cols);
-    return;
-  }
+  if (signal == SIGWINCH && spec_.tty) return resize_terminal();
   bool interrupt = signal == SIGINT || signal == SIGTERM;
   if (ended_) return interrupt ? loop_->stop() : void();
   if (interrupt && ++interrupts_ >= last_interrupt) return monitor_->abort(interrupted("run container"));
-  monitor_->kill(signal);
+  if (monitor_->running() || interrupt || signal == SIGHUP) monitor_->kill(signal);
+}
+
+void ForegroundRun::resize_terminal() {
+  if (auto size = terminal_size(options_.stdin_fd)) monitor_->resize(size->rows, size->cols);
 }
 
 Result<channel::ExitReport> ForegroundRun::start_and_wait() {
@@ -127,6 +140,7 @@ Result<channel::ExitReport> ForegroundRun::start_and_wait() {
             // A record that cannot be written does not stop a program that runs already; its end is written again.
             [[maybe_unused]] auto ignored = store_.containers().update(record_);
             stdio_->started();
+            if (spec_.tty) resize_terminal();  // it may have changed while the guest booted
           },
       .on_output = [this](channel::Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
       .on_output_end = {},
@@ -141,6 +155,7 @@ Result<channel::ExitReport> ForegroundRun::start_and_wait() {
   stdio_->attach(*monitor_);
   if (auto started = monitor_->start(*engine_.engine); !started) return std::unexpected(started.error());
   if (auto ran = loop_->run(); !ran) return std::unexpected(ran.error());
+  output_error_ = stdio_->output_error();
   stdio_.reset();  // gives the terminal back
   monitor_.reset();
   return *report;

@@ -31,6 +31,7 @@ class ForegroundRun {
   Result<channel::ExitReport> start_and_wait();
   Result<> pass_signals_on();
   void on_signal(int signal);
+  void resize_terminal();
   // Records the end, or removes what was made.
   Result<> finish(const Result<channel::ExitReport>& report);
   void stage(std::string_view name);
@@ -51,6 +52,7 @@ class ForegroundRun {
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<LocalStdio> stdio_;
   int interrupts_ = 0;
+  std::string output_error_;
   bool ended_ = false;  // only the output that nobody reads is still to be written
 };
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 namespace diatom {
 
@@ -125,6 +126,9 @@ void LocalStdio::write_pending(Output output) {
     ssize_t put = ::write(to.fd, to.pending.data() + to.begin, whole ? left : std::min(left, unblocking_write));
     if (put < 0 && (errno == EINTR || errno == EAGAIN)) break;
     if (put < 0) {
+      if (errno != EPIPE && output_error_.empty())
+        output_error_ =
+            std::string("write ") + (output == Output::stdout_stream ? "stdout: " : "stderr: ") + std::strerror(errno);
       to.broken = true;
       done += left;
       to.begin = to.pending.size();

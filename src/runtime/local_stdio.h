@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -47,6 +48,9 @@ class LocalStdio {
   void stdin_writable();
   // Calls `done` when everything has been written out; at most once, perhaps before it returns.
   void drain(std::function<void()> done);
+  // Why some of the program's output was lost, the first time; empty when none was, or when its reader went away, which
+  // is nobody's fault.
+  const std::string& output_error() const { return output_error_; }
 
  private:
   struct Sink {
@@ -74,6 +78,7 @@ class LocalStdio {
   bool stdin_ended_ = false;
   std::optional<termios> saved_mode_;
   std::function<void()> on_drained_;
+  std::string output_error_;
 };
 
 }  // namespace diatom

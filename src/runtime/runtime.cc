@@ -43,7 +43,8 @@ Runtime& Runtime::operator=(Runtime&&) noexcept = default;
 Runtime::~Runtime() = default;
 
 Result<Runtime> Runtime::open() {
-  auto store = TRY(store::Store::open(store::default_paths()));
+  store::Paths paths = TRY(store::default_paths());
+  auto store = TRY(store::Store::open(std::move(paths)));
   TRY(store->containers().recover());
   return Runtime(std::make_unique<Impl>(Impl{std::move(store), TRY(Images::open())}));
 }

@@ -9,7 +9,6 @@
 #include <set>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/platform/platform.h"
 #include "oci/digest.h"
 
@@ -41,6 +40,8 @@ ContainerRecord read_row(const Statement& row) {
           .error = row.text(16)};
 }
 
+constexpr std::string_view removed_suffix = ".removed";
+
 bool has_owner(const ContainerRecord& container) {
   return container.state != "exited" && container.state != "failed" && container.state != "created";
 }
@@ -70,10 +71,29 @@ Result<> ContainerStore::update(const ContainerRecord& container) {
   return statement.run();
 }
 
-Result<> ContainerStore::erase(const std::string& id) {
+Result<> ContainerStore::delete_record(const std::string& id) {
   Statement statement = TRY(database_.prepare("DELETE FROM containers WHERE id = ?"));
-  TRY(statement.bind(id).run());
-  return remove_tree(paths_.container(id));
+  return statement.bind(id).run();
+}
+
+Result<> ContainerStore::erase(const std::string& id) {
+  // What takes room goes first: the database needs some to forget the record, and a full disk has none.
+  ::unlink((paths_.container(id) / "upper.ext4").c_str());
+  auto deleted = delete_record(id);
+  TRY(remove_folder(id));
+  return deleted ? deleted : delete_record(id);
+}
+
+// In one step: whoever makes the folder or looks at it just now must not find half of it, nor add to it. What a kill
+// leaves under the new name is nobody's, and the next one's to remove.
+Result<> ContainerStore::remove_folder(const std::string& id) {
+  fs::path folder = paths_.container(id);
+  fs::path gone = folder.string() + std::string(removed_suffix);
+  if (::rename(folder.c_str(), gone.c_str()) < 0) {
+    if (errno == ENOENT) return {};
+    return remove_tree(folder);  // there is no room for a name, or an earlier one is there
+  }
+  return remove_tree(gone);
 }
 
 Result<std::vector<ContainerRecord>> ContainerStore::list() {
@@ -124,66 +144,77 @@ Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
   std::string text = TRY(read_file(path, 64));
   pid_t pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
+  auto owner = platform::open_exit_event(pid);
+  if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
   // Without a pid, or with that of a process that has gone, it is held by somebody who removes the container, too, and
   // will not be long.
-  if (pid > 0)
-    if (auto owner = platform::open_exit_event(pid)) {
-      // Held still: so the process that was opened is its holder, and not one that came to have its pid.
-      if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
-      if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
-        return fail_errno("kill the owner of container " + id.substr(0, 12));
-    }
+  if (pid <= 0 || !owner) return FileLock::acquire(path);
+  // A pid in a file proves nothing: it may be another's by now.
+  if (!platform::holds_lock(pid, path))
+    return fail(Errc::internal,
+                "end container " + id.substr(0, 12) + ": it is not process " + text + " that holds its lock",
+                "another diatom may be at it, or one of another user: try again, or end that one");
+  if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
+    return fail_errno("kill the owner of container " + id.substr(0, 12));
   return FileLock::acquire(path);
 }
 
 Result<std::optional<FileLock>> ContainerStore::try_lock(const std::string& id) {
-  TRY(make_directories(paths_.container(id)));
-  auto lock = TRY(FileLock::try_acquire(paths_.container(id) / "lock"));
-  // The pid in it is a dead owner's: whoever has it by now must not be killed for that.
-  if (lock && ::ftruncate(lock->fd(), 0) < 0) return fail_errno("truncate the lock of container " + id.substr(0, 12));
-  return lock;
+  fs::path folder = paths_.container(id);
+  for (;;) {
+    TRY(make_directories(folder));
+    auto lock = FileLock::try_acquire(folder / "lock");
+    if (!lock && lock.error().code == Errc::not_found) continue;  // removed just now
+    // The pid in it is a dead owner's: whoever has it by now must not be killed for that.
+    if (lock && *lock && ::ftruncate((*lock)->fd(), 0) < 0) return fail_errno("truncate " + (folder / "lock").string());
+    return lock;
+  }
 }
 
 Result<> ContainerStore::recover() {
   std::set<std::string> known;
-  for (ContainerRecord& container : TRY(list())) {
+  for (const ContainerRecord& container : TRY(list())) {
     known.insert(container.id);
-    if (!has_owner(container) && !container.auto_remove) continue;
-    auto lock = TRY(try_lock(container.id));
-    if (!lock) continue;
-    // Its owner may have finished between the list and the lock.
-    auto now = find(container.id);
-    if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
-    if (!now) {
-      TRY(remove_tree(paths_.container(container.id)));
-      continue;
-    }
-    if (now->auto_remove) {
-      TRY(erase(container.id));
-    } else if (has_owner(*now)) {
-      now->state = now->started_ns != 0 ? "exited" : "failed";
-      now->exit_code = 137;
-      now->signal = 9;
-      now->error = "its owner was killed, and the VM with it";
-      now->finished_ns = wall_clock_ns();
-      TRY(update(*now));
-    }
+    if (has_owner(container) || container.auto_remove) TRY(recover_record(container.id));
   }
   // A folder comes before its record, and goes after it.
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(paths_.containers(), error)) {
-    std::string id = entry.path().filename().string();
-    // Others' folders are not ours to remove: DIATOM_HOME may point to where podman keeps its "containers", too.
-    if (!oci::is_sha256_hex(id) || known.contains(id)) continue;
-    auto lock = FileLock::try_acquire(entry.path() / "lock");
-    if (!lock || !*lock) continue;
-    if (auto container = find(id); container || container.error().code != Errc::not_found) continue;
-    // In one step: whoever makes it may be waiting for the lock, and must not find half a folder. The new name is no
-    // record's either: what a kill leaves under it is the next one's to remove.
-    fs::path gone = paths_.container(sha256_hex(id));
-    if (::rename(entry.path().c_str(), gone.c_str()) < 0) continue;
-    [[maybe_unused]] auto ignored = remove_tree(gone);
+  for (const std::string& name : TRY(list_directory(paths_.containers())))
+    if (!known.contains(name)) TRY(recover_folder(name));
+  return {};
+}
+
+Result<> ContainerStore::recover_record(const std::string& id) {
+  auto lock = TRY(try_lock(id));
+  if (!lock) return {};
+  // Its owner may have finished between the list and the lock.
+  auto now = find(id);
+  if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
+  if (!now) return remove_folder(id);
+  if (now->auto_remove) return erase(id);
+  if (!has_owner(*now)) return {};
+  now->state = now->started_ns != 0 ? "exited" : "failed";
+  now->exit_code = 137;
+  now->signal = 9;
+  now->error = "its owner was killed, and the VM with it";
+  now->finished_ns = wall_clock_ns();
+  return update(*now);
+}
+
+Result<> ContainerStore::recover_folder(const std::string& name) {
+  std::string_view id = name;
+  bool removed = id.ends_with(removed_suffix);
+  if (removed) id.remove_suffix(removed_suffix.size());
+  // Others' folders are not ours to remove: DIATOM_HOME may point to where podman keeps its "containers", too.
+  if (!oci::is_sha256_hex(id)) return {};
+  // What cannot be removed now (a full disk, somebody else at it) is no reason to refuse work: it has a next time.
+  if (removed) {
+    [[maybe_unused]] auto ignored = remove_tree(paths_.container(name));
+    return {};
   }
+  auto lock = FileLock::try_acquire(paths_.container(name) / "lock");
+  if (!lock || !*lock) return {};
+  if (auto container = find(id); container || container.error().code != Errc::not_found) return {};
+  [[maybe_unused]] auto ignored = remove_folder(name);
   return {};
 }
 

@@ -42,7 +42,8 @@ class ContainerStore {
   // Fails with already_exists when the name is taken; nothing is changed then.
   Result<> insert(const ContainerRecord& container);
   Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
-  Result<> erase(const std::string& id);              // the record, then the folder
+  // The record and the folder, for whoever holds the lock; also on a full disk.
+  Result<> erase(const std::string& id);
   Result<std::vector<ContainerRecord>> list();        // newest first
   // By id, name or unique prefix of an id.
   Result<ContainerRecord> find(std::string_view reference);
@@ -53,13 +54,19 @@ class ContainerStore {
   Result<FileLock> create_directory(const std::string& id);
   // Empty while its owner lives. Who takes it is no owner: nobody kills this process for it.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
-  // Kills the process that holds the lock, and its VM with it, and takes the lock.
+  // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that the
+  // process which the lock names does hold it.
   Result<FileLock> take_from_owner(const std::string& id);
   // Puts right what dead owners left: states that are not true any more, containers that were to go, folders without a
   // record.
   Result<> recover();
 
  private:
+  Result<> delete_record(const std::string& id);
+  Result<> recover_record(const std::string& id);
+  Result<> recover_folder(const std::string& name);
+  Result<> remove_folder(const std::string& id);
+
   Database& database_;
   const Paths& paths_;
 };

@@ -132,6 +132,9 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   database.database_.reset(handle);
   if (result != SQLITE_OK) return failure(handle, "open store database " + path.string());
   sqlite3_busy_timeout(handle, busy_timeout_ms);
+  // The log stays when the last user closes: on a full disk, its room is what a container's removal is written into.
+  int persist = 1;
+  sqlite3_file_control(handle, nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
   // NORMAL with a write-ahead log: a power cut may lose the last transactions, never the database.
   TRY(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
   TRY(database.migrate(path));

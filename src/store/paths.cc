@@ -1,8 +1,10 @@
 #include "store/paths.h"
 
+#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <string>
 
 namespace diatom::store {
 
@@ -14,11 +16,20 @@ const char* environment(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
-std::filesystem::path default_home() {
-  if (::geteuid() == 0) return "/var/lib/diatom";
+// Of the user database where the environment has none, as for services. /tmp is no place: it is everybody's.
+Result<std::filesystem::path> user_home() {
+  if (const char* home = environment("HOME")) return std::filesystem::path(home);
+  const passwd* user = ::getpwuid(::geteuid());
+  if (user != nullptr && user->pw_dir != nullptr && user->pw_dir[0] == '/') return std::filesystem::path(user->pw_dir);
+  return fail(Errc::invalid_argument,
+              "find the store: neither HOME nor the user database knows a home of user " + std::to_string(::geteuid()),
+              "set DIATOM_HOME");
+}
+
+Result<std::filesystem::path> default_home() {
+  if (::geteuid() == 0) return std::filesystem::path("/var/lib/diatom");
   if (const char* data = environment("XDG_DATA_HOME")) return std::filesystem::path(data) / "diatom";
-  const char* home = environment("HOME");
-  return std::filesystem::path(home != nullptr ? home : "/tmp") / ".local/share/diatom";
+  return TRY(user_home()) / ".local/share/diatom";
 }
 
 std::filesystem::path default_run(const std::filesystem::path& home) {
@@ -27,14 +38,22 @@ std::filesystem::path default_run(const std::filesystem::path& home) {
   return home / "run";  // no session: nothing there is ours alone but our home
 }
 
+Result<std::filesystem::path> make_absolute(const std::filesystem::path& path) {
+  std::error_code error;
+  auto whole = std::filesystem::absolute(path, error);
+  if (error) return fail_errno("find " + path.string() + " from the working directory", error.value());
+  return whole;
+}
+
 }  // namespace
 
-Paths default_paths() {
+Result<Paths> default_paths() {
   const char* home = environment("DIATOM_HOME");
   const char* run = environment("DIATOM_RUN");
   Paths paths;
-  paths.home = std::filesystem::absolute(home != nullptr ? std::filesystem::path(home) : default_home());
-  paths.run = std::filesystem::absolute(run != nullptr ? std::filesystem::path(run) : default_run(paths.home));
+  std::filesystem::path wanted = home != nullptr ? std::filesystem::path(home) : TRY(default_home());
+  paths.home = TRY(make_absolute(wanted));
+  paths.run = TRY(make_absolute(run != nullptr ? std::filesystem::path(run) : default_run(paths.home)));
   return paths;
 }
 

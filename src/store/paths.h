@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <string>
 
+#include "base/error.h"
+
 namespace diatom::store {
 
 // Where everything lies (contract.md, "Data on disk"). Plain joins: nothing is made or looked at.
@@ -24,7 +26,8 @@ struct Paths {
   std::filesystem::path container(const std::string& id) const { return containers() / id; }
 };
 
-// From $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom.
-Paths default_paths();
+// From $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom. Fails when this
+// user has no home, or a relative path is to be taken from a working directory that has gone.
+Result<Paths> default_paths();
 
 }  // namespace diatom::store

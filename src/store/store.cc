@@ -2,13 +2,40 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 namespace diatom::store {
 
 namespace {
+
 fs::path lock_path(const Paths& paths) { return paths.home / "store.lock"; }
+
+// What a store has in its folder before its database, and what a file system has in its root.
+constexpr std::string_view own_names[] = {"blobs",     "layers",  "images",  "ingest", "containers",
+                                          "templates", "kernels", "volumes", "run",    "lost+found"};
+
+bool is_own(std::string_view name) {
+  return name.starts_with("diatom.db") || std::ranges::find(own_names, name) != std::end(own_names);
+}
+
+// We remove what no record names: the folder of somebody else's things must not become a store by a slip of
+// DIATOM_HOME.
+Result<> check_home(const Paths& paths) {
+  std::error_code error;
+  if (fs::exists(paths.database(), error) || !fs::exists(paths.home, error)) return {};
+  auto names = TRY(list_directory(paths.home));
+  auto foreign = std::ranges::find_if_not(names, is_own);
+  // Somebody who was a little faster may have made it a store meanwhile.
+  if (foreign == names.end() || fs::exists(paths.database(), error)) return {};
+  return fail(Errc::invalid_argument,
+              "open store " + paths.home.string() + ": it is no store, and not empty (" + *foreign + " is there)",
+              "set DIATOM_HOME to a folder that is empty or not there yet");
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> Store::open(Paths paths) {
+  TRY(check_home(paths));
   for (const auto& directory : {paths.blobs(), paths.layers(), paths.images(), paths.ingest(), paths.containers()})
     TRY(make_directories(directory));
   Database database = TRY(Database::open(paths.database()));
@@ -23,12 +50,10 @@ Result<FileLock> Store::lock_for_adding() {
 Result<uint64_t> Store::content_bytes() const {
   uint64_t bytes = 0;
   for (const auto& directory : {paths_.blobs(), paths_.layers(), paths_.images(), paths_.ingest()}) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(directory, error)) {
+    for (const std::string& name : TRY(list_directory(directory))) {
       struct stat status{};
-      if (::lstat(entry.path().c_str(), &status) == 0) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+      if (::lstat((directory / name).c_str(), &status) == 0) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
     }
-    if (error) return fail_errno("read " + directory.string(), error.value());
   }
   return bytes;
 }

@@ -32,6 +32,9 @@ Result<UniqueFd> open_exit_event(pid_t pid);
 // failure.
 int send_signal(const UniqueFd& exit_event, int signal);
 
+// Whether the process has locked (flock) the file that `path` names. False, too, when we may not look.
+bool holds_lock(pid_t pid, const std::filesystem::path& path);
+
 // Called between fork and exec: the kernel kills this process when its parent ends. False when the parent
 // (`parent`) has already gone. Async-signal-safe.
 bool die_with_parent(pid_t parent);

@@ -259,5 +259,30 @@ TEST_F(ContainerStoreTest, IsPutRightAfterAnyKill) {
   }
 }
 
+TEST_F(ContainerStoreTest, KillsNobodyWhoDoesNotHoldTheLockThatNamesHim) {
+  Victim innocent([](auto tell) { tell(); });
+  ASSERT_TRUE(innocent.wait_for(1));
+  auto running = start([&](auto tell) {
+    auto lock = open()->containers().create_directory(id('a'));
+    if (!lock || ::ftruncate(lock->fd(), 0) < 0) ::_exit(2);
+    if (!pwrite_all(lock->fd(), test::bytes_of(std::to_string(innocent.pid())), 0)) ::_exit(2);
+    tell();
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(running->wait_for(1));
+  auto refused = containers().take_from_owner(id('a'));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr(std::to_string(innocent.pid())));
+  EXPECT_TRUE(innocent.alive());
+  EXPECT_TRUE(running->alive());
+}
+
+TEST_F(ContainerStoreTest, RemovesWhatAKillLeftOfARemoval) {
+  ASSERT_TRUE(make_directories(paths_.container(id('a') + ".removed") / "deep"));
+  ASSERT_TRUE(make_directories(paths_.container("somebody.removed")));
+  ASSERT_TRUE(containers().recover());
+  EXPECT_THAT(names_in(paths_.containers()), ElementsAre("somebody.removed")) << "what is not ours stays";
+}
+
 }  // namespace
 }  // namespace diatom::store

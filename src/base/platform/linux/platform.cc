@@ -101,6 +101,21 @@ int send_signal(const UniqueFd& exit_event, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, exit_event.get(), signal, nullptr, 0));
 }
 
+// The file's devices in fdinfo are not those of stat(2) on every file system: so the descriptor itself is looked at.
+bool holds_lock(pid_t pid, const std::filesystem::path& path) {
+  struct stat wanted{};
+  if (::stat(path.c_str(), &wanted) < 0) return false;
+  std::filesystem::path process = "/proc/" + std::to_string(pid);
+  for (const std::string& number : list_directory(process / "fd").value_or(std::vector<std::string>())) {
+    struct stat open{};
+    if (::stat((process / "fd" / number).c_str(), &open) < 0) continue;
+    if (open.st_dev != wanted.st_dev || open.st_ino != wanted.st_ino) continue;
+    // An fdinfo(5) line "lock:" for each lock that was taken through the descriptor.
+    if (read_file(process / "fdinfo" / number, 64 << 10).value_or("").find("FLOCK") != std::string::npos) return true;
+  }
+  return false;
+}
+
 bool die_with_parent(pid_t parent) { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent; }
 
 Result<SocketPair> make_socket_pair() {
