@@ -202,6 +202,7 @@ class Puller {
       layers.push_back(
           {.diff_id = pair.diff_id,
            .blob = pair.blob.digest,
+           .size = pair.blob.size,
            .open = [this, blob = pair.blob] { return RemoteLayer::open(*client_, store_.paths(), blob, progress_); },
            .on_exists =
                [this, id, size = pair.blob.size] {

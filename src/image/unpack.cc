@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <deque>
@@ -96,6 +97,7 @@ class Work {
     std::set<std::string> seen;  // an image may have the same layer twice
     for (size_t i = 0; i < layers.size(); ++i)
       if (seen.insert(layers[i].diff_id.hex()).second) waiting_.push_back({i, false});
+    std::ranges::stable_sort(waiting_, std::greater(), [&](const Item& item) { return layers_[item.layer].size; });
   }
 
   size_t size() const { return waiting_.size(); }
@@ -170,10 +172,11 @@ class Work {
 
 }  // namespace
 
-PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Digest& blob) {
+PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob) {
   return {.diff_id = diff_id,
-          .blob = blob,
-          .open = [&paths, blob]() -> Result<std::unique_ptr<LayerSource>> {
+          .blob = blob.digest,
+          .size = blob.size,
+          .open = [&paths, blob = blob.digest]() -> Result<std::unique_ptr<LayerSource>> {
             return std::make_unique<BlobSource>(TRY(store::open_blob(paths, blob)));
           },
           .on_exists = {}};

@@ -8,6 +8,7 @@
 
 #include "base/cancel.h"
 #include "oci/digest.h"
+#include "oci/manifest.h"
 #include "rootfs/byte_source.h"
 #include "rootfs/layer.h"
 #include "store/content_store.h"
@@ -26,12 +27,13 @@ class LayerSource : public rootfs::ByteSource {
 struct PackedLayer {
   oci::Digest diff_id;  // that the config promises; verified
   oci::Digest blob;
+  uint64_t size = 0;                                           // of the blob: the largest is begun first
   std::function<Result<std::unique_ptr<LayerSource>>()> open;  // from any thread, again for each attempt
   std::function<void()> on_exists;                             // nothing of it was needed; may be empty
 };
 
 // A blob of the content store as a layer.
-PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Digest& blob);
+PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob);
 
 // $DIATOM_MAX_LAYER_SIZE, else the default.
 Result<rootfs::LayerLimits> layer_limits();

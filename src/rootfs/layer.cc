@@ -16,13 +16,13 @@
 #include "rootfs/inflate.h"
 #include "rootfs/layer_index.h"
 #include "rootfs/path.h"
+#include "rootfs/read_ahead.h"
 #include "rootfs/xattrs.h"
 
 namespace diatom::rootfs {
 
 namespace {
 
-constexpr size_t tar_block = 256 << 10;
 constexpr size_t index_flush = 1 << 20;
 constexpr uint64_t largest_file = 8ULL << 40;  // with everything else it must fit into 2^32 blocks
 constexpr std::string_view whiteout_prefix = ".wh.";
@@ -31,24 +31,22 @@ constexpr std::string_view opaque_marker = ".wh..wh..opq";
 // libarchive turns the names of pax headers from UTF-8 into the locale's characters. If that is UTF-8, too, it composes
 // them on the way (NFC): "e" and U+0301 come out as U+00E9, another name, which may be another file's. In the C locale
 // whatever is not ASCII cannot be turned, and then it leaves us the bytes as they are, with a warning. For this thread,
-// and for as long as the object lives.
+// and for as long as the object lives; the locale itself is the process's: several layers are read at once.
 class CLocale {
  public:
-  CLocale() : locale_(::newlocale(LC_CTYPE_MASK, "C", nullptr)) {
-    if (locale_ != nullptr) before_ = ::uselocale(locale_);
+  CLocale() {
+    static const locale_t plain = ::newlocale(LC_CTYPE_MASK, "C", nullptr);
+    if (plain != nullptr) before_ = ::uselocale(plain);
   }
   CLocale(const CLocale&) = delete;
   CLocale& operator=(const CLocale&) = delete;
   CLocale(CLocale&&) = delete;
   CLocale& operator=(CLocale&&) = delete;
   ~CLocale() {
-    if (locale_ == nullptr) return;
-    ::uselocale(before_);
-    ::freelocale(locale_);
+    if (before_ != nullptr) ::uselocale(before_);
   }
 
  private:
-  locale_t locale_;
   locale_t before_ = nullptr;
 };
 
@@ -56,18 +54,17 @@ class CLocale {
 class TarStream {
  public:
   TarStream(ByteSource& source, const LayerLimits& limits, const CancelToken& cancel)
-      : source_(source), limits_(limits), cancel_(cancel), block_(tar_block) {}
+      : source_(source), limits_(limits), cancel_(cancel) {}
 
   // 0 = the end. A failure stays: everything after it fails the same way.
   Result<std::span<const std::byte>> next() {
     TRY(cancel_.check());
-    size_t got = TRY(source_.read(block_));
-    bytes_ += got;
+    auto block = TRY(source_.next());
+    bytes_ += block.size();
     if (bytes_ > limits_.max_bytes)
       return fail(Errc::invalid_argument,
                   "it is larger than " + std::to_string(limits_.max_bytes) + " bytes when inflated",
                   "raise DIATOM_MAX_LAYER_SIZE if you trust it");
-    auto block = std::span<const std::byte>(block_).first(got);
     hash_.update(block);
     return block;
   }
@@ -89,10 +86,9 @@ class TarStream {
   std::string digest_hex() { return hash_.finish_hex(); }
 
  private:
-  ByteSource& source_;
+  ReadAhead source_;
   const LayerLimits& limits_;
   const CancelToken& cancel_;
-  std::vector<std::byte> block_;
   Sha256 hash_;
   uint64_t bytes_ = 0;
   std::optional<Error> error_;

@@ -81,7 +81,7 @@ class StoreTest : public testing::Test {
     return names;
   }
 
-  ScratchDirectory scratch_;
+  ScratchDirectory scratch_{memory_directory()};
   store::Paths paths_;
   std::unique_ptr<store::Store> store_;
 };

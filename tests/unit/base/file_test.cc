@@ -103,7 +103,7 @@ TEST(ReplaceFile, TakesANameInTheWorkingDirectory) {
 }
 
 TEST(ReplaceFile, NeverShowsAPartToReadersHoweverManyWrite) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   const std::string contents[] = {std::string(100'000, 'a'), std::string(300'000, 'b')};
   ASSERT_TRUE(replace_file(scratch / "f", contents[0]));
   std::atomic<int> writing{2};
@@ -123,7 +123,7 @@ TEST(ReplaceFile, NeverShowsAPartToReadersHoweverManyWrite) {
 }
 
 TEST(ReplaceFile, LeavesOldOrNewWhenItsProcessIsKilled) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   const std::string contents[] = {std::string(50'000, 'a'), std::string(80'000, 'b')};
   ASSERT_TRUE(replace_file(scratch / "f", contents[0]));
   for (int round = 0; round < 10; ++round) {

@@ -20,7 +20,7 @@ std::string scalar(Database& database, const char* sql) {
 }
 
 TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   auto database = Database::open(scratch / "db");
   ASSERT_TRUE(database) << test::error_of(database);
   EXPECT_EQ(scalar(*database, "PRAGMA journal_mode"), "wal");
@@ -31,7 +31,7 @@ TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
 }
 
 TEST(Database, KeepsWhatIsThereWhenItIsOpenedAgain) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   {
     auto database = Database::open(scratch / "db");
     ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
@@ -42,7 +42,7 @@ TEST(Database, KeepsWhatIsThereWhenItIsOpenedAgain) {
 }
 
 TEST(Database, RefusesOneThatBelongsToANewerDiatomAndLeavesItAlone) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   ASSERT_TRUE(Database::open(scratch / "db")->execute("PRAGMA user_version = 999"));
   auto refused = Database::open(scratch / "db");
   ASSERT_FALSE(refused);
@@ -52,7 +52,7 @@ TEST(Database, RefusesOneThatBelongsToANewerDiatomAndLeavesItAlone) {
 }
 
 TEST(Database, NamesAFileThatIsNone) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   ASSERT_TRUE(replace_file(scratch / "db", std::string(8192, 'x')));
   auto refused = Database::open(scratch / "db");
   ASSERT_FALSE(refused);
@@ -63,7 +63,7 @@ TEST(Database, NamesAFileThatIsNone) {
 
 TEST(Database, IsMadeOnceHoweverManyOpenItFirst) {
   for (int round = 0; round < 5; ++round) {
-    ScratchDirectory scratch;
+    ScratchDirectory scratch{test::memory_directory()};
     std::vector<std::thread> threads;
     for (int i = 0; i < 8; ++i)
       threads.emplace_back([&] {
@@ -75,7 +75,7 @@ TEST(Database, IsMadeOnceHoweverManyOpenItFirst) {
 }
 
 TEST(Database, UndoesATransactionThatWasNotCommitted) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   auto database = Database::open(scratch / "db");
   {
     auto transaction = database->begin();
@@ -92,7 +92,7 @@ TEST(Database, UndoesATransactionThatWasNotCommitted) {
 }
 
 TEST(Database, ShowsReadersTheStateBeforeAnotherOnesTransaction) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   auto writer = Database::open(scratch / "db");
   auto reader = Database::open(scratch / "db");
   auto transaction = writer->begin();
@@ -103,7 +103,7 @@ TEST(Database, ShowsReadersTheStateBeforeAnotherOnesTransaction) {
 }
 
 TEST(Database, LetsWritersTakeTurns) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   ASSERT_TRUE(Database::open(scratch / "db"));
   std::vector<std::thread> threads;
   for (int who = 0; who < 4; ++who)
@@ -123,7 +123,7 @@ TEST(Database, LetsWritersTakeTurns) {
 }
 
 TEST(Database, TellsConstraintsFromOtherFailures) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   auto database = Database::open(scratch / "db");
   ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
   EXPECT_EQ(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)").error().code, Errc::already_exists);
@@ -133,7 +133,7 @@ TEST(Database, TellsConstraintsFromOtherFailures) {
 }
 
 TEST(Statement, KeepsBytesAndRemembersAnEarlyMistake) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   auto database = Database::open(scratch / "db");
   using namespace std::string_literals;
   for (const std::string& text : {""s, "text"s, "\xff\xfe"s, "with\0nul"s}) {
@@ -146,7 +146,7 @@ TEST(Statement, KeepsBytesAndRemembersAnEarlyMistake) {
 }
 
 TEST(Database, IsWholeAfterAnyKill) {
-  ScratchDirectory scratch;
+  ScratchDirectory scratch{test::memory_directory()};
   for (size_t round = 1; round <= 8; ++round) {
     test::Victim victim([&](auto tell) {
       auto database = Database::open(scratch / "db");
