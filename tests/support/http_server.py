@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 
 from certificates import KeyPair
 from diatom import DEADLINE
@@ -18,6 +19,7 @@ class Request:
     headers: dict[str, str]  # names in lower case
     status: int = 0  # that was answered
     sent: int = 0  # bytes of the body of the answer
+    at: float = dataclasses.field(default_factory=time.monotonic)
 
     @property
     def range(self) -> str | None:

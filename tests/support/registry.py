@@ -26,9 +26,11 @@ def die_with_parent():
 
 
 class Registry:
-    """`users` makes it ask for Basic credentials, `token` for those of a token server, `tls` makes it speak TLS only."""
+    """`users` makes it ask for Basic credentials, `token` for those of a token server, `tls` makes it speak TLS only,
+    and `clients` only with clients that have a certificate of this authority."""
 
-    def __init__(self, tls: KeyPair | None = None, users: dict[str, str] | None = None, token: TokenServer | None = None):
+    def __init__(self, tls: KeyPair | None = None, users: dict[str, str] | None = None, token: TokenServer | None = None,
+                 clients: pathlib.Path | None = None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='diatom-registry-'))
         self.tls, self.users, self.token = tls, users, token
         config = {'version': '0.1', 'log': {'level': 'info'},
@@ -36,6 +38,8 @@ class Registry:
                   'http': {'addr': '127.0.0.1:0'}}
         if tls:
             config['http']['tls'] = {'certificate': str(tls.certificate), 'key': str(tls.key)}
+            if clients:
+                config['http']['tls']['clientcas'] = [str(clients)]
         if users:
             config['auth'] = {'htpasswd': {'realm': 'tests', 'path': str(self.htpasswd())}}
         if token:
