@@ -43,6 +43,8 @@ class FaultProxy(LoopbackServer):
         super().__init__(tls)
         self.upstream = upstream
         self.faults: list[Fault] = []
+        self.relative_locations = False  # Location without scheme and host
+        self.without_mounts = False  # an upload that asks for a mount becomes an ordinary one
 
     def add(self, on: str, **how) -> Fault:
         fault = Fault(on, **how)
@@ -109,12 +111,15 @@ class FaultProxy(LoopbackServer):
         if 'transfer-encoding' in request.headers:
             headers['content-length'] = str(len(body))
         upstream = http.client.HTTPConnection(self.upstream, timeout=DEADLINE)
-        upstream.request(request.method, request.path, body or None, headers)
+        path = request.path.partition('?')[0] if self.without_mounts and 'mount=' in request.path else request.path
+        upstream.request(request.method, path, body or None, headers)
         answer = upstream.getresponse()
         data = answer.read()
         kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in HOP_BY_HOP]
         if request.method != 'HEAD':
             kept = [(k, v) for k, v in kept if k.lower() != 'content-length'] + [('Content-Length', str(len(data)))]
+        if self.relative_locations:
+            kept = [(k, re.sub('^https?://[^/]+', '', v) if k.lower() == 'location' else v) for k, v in kept]
         if fault.no_range:
             kept = [(k, v) for k, v in kept if k.lower() not in ('accept-ranges', 'etag')]
         upstream.close()
