@@ -73,7 +73,7 @@ class KilledAtEachStep(CrashTest):
             with self.subTest(on=on, at=at):
                 fault = self.proxy.add(on, stall=at)
                 process = self.start('pull', self.name)
-                self.assertTrue(fault.reached.wait(DEADLINE))
+                self.assert_reached(fault, process)
                 process.kill()
                 process.wait(DEADLINE)
                 self.assert_clean_and_repairable()
@@ -83,7 +83,7 @@ class KilledAtEachStep(CrashTest):
             with self.subTest(on=on, at=at):
                 fault = self.proxy.add(on, stall=at)
                 process = self.start('pull', self.name)
-                self.assertTrue(fault.reached.wait(DEADLINE))
+                self.assert_reached(fault, process)
                 process.kill()
                 process.wait(DEADLINE)
                 self.proxy.heal()
@@ -123,7 +123,7 @@ class KilledAtAnyMoment(CrashTest):
         for step in range(10):
             fault = self.proxy.add('GET .*' + self.image.layers[step % 5].digest, stall=500)
             process = self.start('pull', self.name)
-            self.assertTrue(fault.reached.wait(DEADLINE))
+            self.assert_reached(fault, process)
             process.kill()
             process.wait(DEADLINE)
             self.proxy.heal()
@@ -135,7 +135,7 @@ class KilledAtAnyMoment(CrashTest):
         self.diatom('pull', f'{self.proxy.host}/other')
         fault = self.proxy.add('GET .*' + self.image.layers[4].digest, stall=500)
         process = self.start('pull', self.name)
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, process)
         process.kill()
         process.wait(DEADLINE)
         self.proxy.heal()
@@ -161,7 +161,7 @@ class Interrupted(CrashTest):
             with self.subTest(on=on, at=at):
                 fault = self.proxy.add(on, stall=at)
                 process = self.start('pull', self.name)
-                self.assertTrue(fault.reached.wait(DEADLINE))
+                self.assert_reached(fault, process)
                 self.assert_interrupted(process)
 
     def test_while_no_answer_comes(self):
@@ -185,7 +185,7 @@ class Interrupted(CrashTest):
     def test_while_it_waits_for_another_pull(self):
         fault = self.proxy.add('GET .*' + self.image.layers[0].digest, stall=100)
         first = self.start('pull', self.name)
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, first)
         second = self.start('pull', self.name)
         self.proxy.wait_for(lambda: sum('/manifests/' in r.path for r in self.proxy.requests) >= 2)
         second.send_signal(signal.SIGINT)
@@ -209,7 +209,7 @@ class Interrupted(CrashTest):
     def test_sigterm_is_as_good(self):
         fault = self.proxy.add('GET .*' + self.image.layers[4].digest, stall=500)
         process = self.start('pull', self.name)
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, process)
         process.send_signal(signal.SIGTERM)
         self.assertNotEqual(process.wait(DEADLINE), 0)
         self.assertEqual(self.home.files(), self.empty)

@@ -9,6 +9,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from certificates import Authority  # noqa: E402
 from diatom import DEADLINE, main  # noqa: E402
 from fault_proxy import FaultProxy, ForwardProxy  # noqa: E402
+from http_server import wait_readable  # noqa: E402
 from registry import Registry, skopeo  # noqa: E402
 from registry_case import RegistryTest  # noqa: E402
 from registry_images import layer, noise  # noqa: E402
@@ -60,7 +61,7 @@ class Fixtures(RegistryTest):
         fault = self.proxy.add('GET .*/blobs/', stall=3)
         answer = self.get(self.blob_path)
         self.assertEqual(answer.read(3), whole[:3])
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assertTrue(wait_readable(fault.reached.fd))
         fault.release()
         self.assertEqual(answer.read(), whole[3:])
 

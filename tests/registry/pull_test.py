@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Pulling by every kind of name, in every format that registries hold, for every platform."""
 import json
+import os
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
@@ -226,6 +228,30 @@ class Platforms(RegistryTest):
         second = self.pull('linux/arm/v7')
         self.assertNotEqual(first['Id'], second['Id'])
         self.assertEqual(self.inspect(first['Id'])['RepoTags'], [])
+
+
+class Memory(RegistryTest):
+    """The promise of the issue: at most 128 MiB, whatever the image."""
+
+    @classmethod
+    def push_images(cls):
+        cls.layout.image('large', [layer({'zeros': bytes(250_000_000)}), layer({'packed': bytes(200_000_000), 'a': b'a'})])
+        cls.layout.image('noise', [layer({'noise': noise(1_000_000, 1) * 200}), layer({'more': noise(1_000_000, 2) * 150})], 'plain')
+        cls.layout.image('many', [layer({f'd{n % 100}/f{i}-{n}': b'%d' % n for n in range(20_000)}) for i in range(4)], 'zstd')
+        for tag in ('large', 'noise', 'many'):
+            cls.push(tag)
+
+    def test_is_bounded_whatever_the_image(self):
+        for tag in ('large', 'noise', 'many'):
+            with self.subTest(tag):
+                process = self.home.popen('pull', f'{self.registry.host}/{tag}', stdin=subprocess.DEVNULL,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                said = process.stderr.read()
+                process.stderr.close()
+                _, status, usage = os.wait4(process.pid, 0)
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(process.returncode, 0, said)
+                self.assertLess(usage.ru_maxrss, 128 << 10)
 
 
 if __name__ == '__main__':

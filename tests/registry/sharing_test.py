@@ -57,7 +57,7 @@ class Sharing(RegistryTest):
     def test_two_at_once_fetch_each_blob_once(self):
         fault = self.hold(self.one.layers[0])
         first = self.start('one')
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, first)
         second = self.start('one')
         self.proxy.wait_for(lambda: len({r.at for r in self.proxy.requests if '/manifests/' in r.path}) >= 2)
         fault.release()
@@ -69,7 +69,7 @@ class Sharing(RegistryTest):
     def test_two_images_at_once_fetch_what_they_share_once(self):
         fault = self.hold(self.one.layers[0])
         first = self.start('one')
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, first)
         second = self.start('two')
         self.proxy.wait_for(lambda: any('/two/manifests/' in r.path for r in self.proxy.requests))
         fault.release()
@@ -90,7 +90,7 @@ class Sharing(RegistryTest):
                 self.proxy.heal()
                 fault = self.hold(self.one.layers[0])
                 first = self.start('one')
-                self.assertTrue(fault.reached.wait(DEADLINE))
+                self.assert_reached(fault, first)
                 second = self.start('one')
                 self.proxy.wait_for(lambda: sum('/manifests/' in r.path for r in self.proxy.requests) >= 2)
                 first.send_signal(how)
@@ -109,7 +109,7 @@ class Sharing(RegistryTest):
         self.diatom('pull', f'{self.proxy.host}/one')
         fault = self.hold(self.two.layers[1])
         second = self.start('two')
-        self.assertTrue(fault.reached.wait(DEADLINE))
+        self.assert_reached(fault, second)
         self.diatom('rmi', f'{self.proxy.host}/one')  # takes the layer with it that the other one counts on, or does not
         self.diatom('image', 'prune', '-a', '-f')
         fault.release()

@@ -30,11 +30,14 @@ class Fault:
     no_range: bool = False  # Range is not passed on: 200 instead of 206
 
     def __post_init__(self):
-        self.reached = threading.Event()  # somebody hangs at `stall`
+        self.reached = Signal()  # somebody hangs at `stall`
         self.released = Signal()
 
     def release(self):
         self.released.set()
+
+
+NO_FAULT = Fault('')
 
 
 class FaultProxy(LoopbackServer):
@@ -73,7 +76,7 @@ class FaultProxy(LoopbackServer):
                     if fault.times is not None:
                         fault.times -= 1
                     return fault
-        return Fault('')
+        return NO_FAULT
 
     def pause(self, handler: Handler, seconds: float, *more) -> bool:
         """Waits until one of `more` (True), the time is up, or the client or the test goes (OSError)."""

@@ -8,7 +8,8 @@ import tempfile
 import unittest
 
 from diatom import DEADLINE, Home
-from fault_proxy import FaultProxy
+from fault_proxy import Fault, FaultProxy
+from http_server import wait_readable
 from registry import Registry
 from registry_images import Image, Layout
 
@@ -79,6 +80,17 @@ class RegistryTest(unittest.TestCase):
         self.assertEqual(result.returncode, code,
                          f'diatom {" ".join(map(str, words))}\nstdout: {result.stdout[-2000:]!r}\nstderr: {result.stderr[-2000:]!r}')
         return result
+
+    def assert_reached(self, fault: Fault, process: subprocess.Popen):
+        """Waits until the process hangs where the fault stalls; that it ends instead is a failure at once."""
+        process_fd = os.pidfd_open(process.pid)
+        try:
+            wait_readable(fault.reached.fd, process_fd)
+            if not wait_readable(fault.reached.fd, timeout=0):
+                self.fail(f'it did not get to where it was to stall: {process.poll()}, {process.stderr.read()!r}'
+                          if process.poll() is not None else 'it did not get to where it was to stall')
+        finally:
+            os.close(process_fd)
 
     def refused(self, *words, naming: tuple[str, ...] = (), **more) -> str:
         """Fails as it should: exit code 1, each of `naming` in what it says on stderr."""
