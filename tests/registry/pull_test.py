@@ -235,9 +235,9 @@ class Memory(RegistryTest):
 
     @classmethod
     def push_images(cls):
-        cls.layout.image('large', [layer({'zeros': bytes(250_000_000)}), layer({'packed': bytes(200_000_000), 'a': b'a'})])
-        cls.layout.image('noise', [layer({'noise': noise(1_000_000, 1) * 200}), layer({'more': noise(1_000_000, 2) * 150})], 'plain')
-        cls.layout.image('many', [layer({f'd{n % 100}/f{i}-{n}': b'%d' % n for n in range(20_000)}) for i in range(4)], 'zstd')
+        cls.layout.image('large', [layer({'zeros': bytes(120_000_000)}), layer({'packed': bytes(100_000_000), 'a': b'a'})])
+        cls.layout.image('noise', [layer({'noise': noise(1_000_000, 1) * 100}), layer({'more': noise(1_000_000, 2) * 80})], 'plain')
+        cls.layout.image('many', [layer({f'd{n % 100}/f{i}-{n}': b'%d' % n for n in range(8_000)}) for i in range(3)], 'zstd')
         for tag in ('large', 'noise', 'many'):
             cls.push(tag)
 
