@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,6 +150,16 @@ Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {
   if (retry([&] { return ::flock(fd.get(), mode == Mode::shared ? LOCK_SH : LOCK_EX); }) < 0)
     return fail_errno("lock " + path.string());
   return FileLock(std::move(fd));
+}
+
+// A lock that becomes free is no event that could be awaited beside the token: so it is tried a few dozen times a
+// second.
+Result<FileLock> FileLock::acquire(const fs::path& path, const CancelToken& cancel) {
+  for (;;) {
+    if (auto lock = TRY(try_acquire(path, Mode::exclusive))) return std::move(*lock);
+    TRY(cancel.check());
+    ::poll(nullptr, 0, 30);
+  }
 }
 
 Result<std::optional<FileLock>> FileLock::try_acquire(const fs::path& path, Mode mode) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 
@@ -51,6 +52,8 @@ class FileLock {
   enum class Mode { shared, exclusive };
   // Blocks until the lock is there.
   static Result<FileLock> acquire(const fs::path& path, Mode mode = Mode::exclusive);
+  // The same, but it can be interrupted.
+  static Result<FileLock> acquire(const fs::path& path, const CancelToken& cancel);
   // Empty when somebody else holds it.
   static Result<std::optional<FileLock>> try_acquire(const fs::path& path, Mode mode = Mode::exclusive);
   int fd() const { return fd_.get(); }

@@ -106,6 +106,9 @@ struct Connection::Callbacks {
       stream->out.clear();
       stream->out_begin = 0;
       if (stream->finished) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    } else if (stream->out_begin >= send_buffer) {  // a source that is always ahead must not make it grow
+      stream->out.erase(0, stream->out_begin);
+      stream->out_begin = 0;
     }
     return static_cast<ssize_t>(size);
   }
@@ -282,7 +285,10 @@ void Connection::flush() {
   for (;;) {
     while (pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
+      // It may close streams, and their handlers send: nghttp2 must not be entered twice. What they add comes next.
+      ++corked_;
       ssize_t size = nghttp2_session_mem_send(session_.get(), &bytes);
+      --corked_;
       if (size < 0) return lose(nghttp2_error("write", size));
       if (size == 0) break;
       pending_.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
@@ -300,6 +306,10 @@ void Connection::flush() {
     }
   }
   bool blocked = pending_begin_ < pending_.size();
+  if (pending_begin_ >= write_block) {  // a peer that is always a little behind must not make it grow
+    pending_.erase(0, pending_begin_);
+    pending_begin_ = 0;
+  }
   if (blocked != watching_writable_) {
     watching_writable_ = blocked;
     if (blocked)

@@ -7,6 +7,8 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <cstdio>
+#include <string>
+#include <system_error>
 
 namespace diatom::cli {
 
@@ -25,8 +27,10 @@ bool is_run(const CLI::App& app) {
 }
 
 int report(const Error& error, const Invocation& invocation) {
-  fmt::print(stderr, "diatom: {}\n", error.message);
-  if (!error.hint.empty()) fmt::print(stderr, "  {}\n", error.hint);
+  // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
+  std::string text = fmt::format("diatom: {}\n", error.message);
+  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
+  std::fputs(text.c_str(), stderr);
   if (invocation.error_exit_code) return invocation.error_exit_code(error);
   return error.code == Errc::cancelled ? 130 : 1;
 }
@@ -47,9 +51,12 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : is_run(app) ? 125 : 2;
   }
   if (!invocation.run) return 2;
-  auto result = invocation.run();
-  if (!result) return report(result.error(), invocation);
-  return *result;
+  try {
+    auto result = invocation.run();
+    return result ? *result : report(result.error(), invocation);
+  } catch (const std::system_error& error) {  // fmt's, when stdout or stderr is full or has no reader any more
+    return report({Errc::internal, std::string("print: ") + error.what(), ""}, invocation);
+  }
 }
 
 }  // namespace diatom::cli

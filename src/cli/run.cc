@@ -153,7 +153,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   verb->add_flag("--rm", spec.auto_remove, "remove the container when it ends");
   verb->add_flag("-i,--interactive", spec.open_stdin, "keep stdin open and send it to the program");
   verb->add_flag("-t,--tty", spec.tty, "give the program a terminal");
-  auto one = [](CLI::Option* option) { return option->allow_extra_args(false)->expected(1); };
+  auto one = [](CLI::Option* option) { return option->allow_extra_args(false)->expected(1)->take_last(); };
   auto many = [](CLI::Option* option) {
     return option->allow_extra_args(false)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   };

@@ -38,6 +38,16 @@ class FileSource final : public rootfs::ByteSource {
   const CancelToken& cancel_;
 };
 
+class OwnedFileSource final : public rootfs::ByteSource {
+ public:
+  OwnedFileSource(UniqueFd fd, const CancelToken& cancel) : fd_(std::move(fd)), source_(fd_.get(), cancel) {}
+  Result<size_t> read(std::span<std::byte> out) override { return source_.read(out); }
+
+ private:
+  UniqueFd fd_;
+  FileSource source_;
+};
+
 // An OCI layout in a folder. Names are opened one by one without following links: a layout has none, and a hostile one
 // must not make us read what lies elsewhere.
 class Folder final : public Archive {
@@ -175,6 +185,16 @@ class Tar final : public Archive {
 };
 
 }  // namespace
+
+Result<std::unique_ptr<rootfs::ByteSource>> open_stream(const std::string& path, const CancelToken& cancel) {
+  UniqueFd fd;
+  if (path == "-")
+    fd.reset(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3));
+  else
+    fd = TRY(open_file(path, O_RDONLY));
+  if (!fd) return fail_errno("open standard input");
+  return std::make_unique<OwnedFileSource>(std::move(fd), cancel);
+}
 
 Result<std::unique_ptr<Archive>> open_archive(const std::string& path, const store::Paths& paths,
                                               const CancelToken& cancel) {

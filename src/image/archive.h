@@ -8,9 +8,13 @@
 #include <string_view>
 
 #include "base/cancel.h"
+#include "rootfs/byte_source.h"
 #include "store/content_store.h"
 
 namespace diatom::image {
+
+// A file, or "-" for standard input, whose slow writer a cancel does not wait for.
+Result<std::unique_ptr<rootfs::ByteSource>> open_stream(const std::string& path, const CancelToken& cancel);
 
 class Archive {
  public:

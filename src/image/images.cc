@@ -3,13 +3,46 @@
 #include <algorithm>
 
 #include "base/cancel.h"
+#include "image/import.h"
 #include "image/load.h"
+#include "image/pull.h"
+#include "image/push.h"
+#include "image/save.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
 #include "store/store.h"
 
 namespace diatom {
+
+namespace {
+
+std::vector<std::string> familiar(const std::vector<std::string>& canonical) {
+  std::vector<std::string> names;
+  for (const auto& name : canonical) names.push_back(oci::Reference::parse(name)->familiar());
+  return names;
+}
+
+// "busybox" has the tag latest; what names a digest gets none.
+Result<oci::Reference> parse_tag(std::string_view text) {
+  oci::Reference name = TRY(oci::Reference::parse(text));
+  if (name.digest.empty()) return name;
+  return fail(Errc::invalid_argument, "tag image " + std::string(text) + ": a digest cannot be chosen", "name a tag");
+}
+
+}  // namespace
+
+Result<PullPolicy> parse_pull_policy(std::string_view text) {
+  static constexpr std::pair<std::string_view, PullPolicy> words[] = {{"always", PullPolicy::always},
+                                                                      {"newer", PullPolicy::newer},
+                                                                      {"missing", PullPolicy::missing},
+                                                                      {"ifmissing", PullPolicy::missing},
+                                                                      {"never", PullPolicy::never}};
+  for (auto [word, policy] : words)
+    if (word == text) return policy;
+  return fail(Errc::invalid_argument, "parse pull policy \"" + std::string(text.substr(0, 200)) + "\"",
+              "one of always, newer, missing, never");
+}
 
 struct Images::Impl {
   std::unique_ptr<store::Store> store;
@@ -26,7 +59,9 @@ struct Images::Impl {
   Result<ImageInfo> info(const store::ImageRecord& record) const {
     ImageInfo info;
     info.id = "sha256:" + record.id;
-    for (const auto& tag : record.tags) info.tags.push_back(oci::Reference::parse(tag)->familiar());
+    info.tags = familiar(record.tags);
+    for (const auto& digest : record.digests)
+      info.digests.push_back(oci::Reference::parse(digest.repository + "@sha256:" + digest.digest)->familiar());
     info.manifest_digest = "sha256:" + record.manifest;
     info.loaded_ns = record.loaded_ns;
     for (const auto& layer : record.layers) {
@@ -37,7 +72,9 @@ struct Images::Impl {
     oci::ImageConfig config = TRY(oci::parse_config(info.config_json));
     info.created = config.created;
     info.architecture = config.platform.architecture;
+    info.variant = config.platform.variant;
     info.os = config.platform.os;
+    info.labels = config.labels;
     info.root_device = root_device(record);
     return info;
   }
@@ -90,7 +127,7 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   bool by_name = name && std::ranges::find(record.tags, name->canonical()) != record.tags.end();
   if (by_name) going = {name->canonical()};
   RemovedImage removed;
-  for (const auto& tag : going) removed.untagged.push_back(oci::Reference::parse(tag)->familiar());
+  removed.untagged = familiar(going);
   if (by_name && record.tags.size() > 1) {
     TRY(images.remove_tag(going.front()));
     return removed;
@@ -105,6 +142,81 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   TRY(impl_->store->sweep());
   removed.deleted = "sha256:" + record.id;
   return removed;
+}
+
+Result<PulledImage> Images::pull(std::string_view reference, const PullOptions& options) {
+  return image::pull_image(*impl_->store, reference, options, impl_->cancel);
+}
+
+Result<std::vector<PulledImage>> Images::pull_all_tags(std::string_view repository, const PullOptions& options) {
+  return image::pull_tags(*impl_->store, repository, options, impl_->cancel);
+}
+
+Result<PushedImage> Images::push(std::string_view reference, const PushOptions& options) {
+  return image::push_image(*impl_->store, reference, options, impl_->cancel);
+}
+
+Result<> Images::tag(std::string_view source, std::string_view target) {
+  oci::Reference name = TRY(parse_tag(target));
+  store::ImageRecord record = TRY(impl_->store->images().find(source));
+  return impl_->store->images().set_tag(name.canonical(), record.id);
+}
+
+Result<> Images::save(const std::vector<std::string>& references, int out_fd) {
+  return image::save_images(*impl_->store, references, out_fd, impl_->cancel);
+}
+
+Result<LoadedImage> Images::import_rootfs(const std::string& path, const ImportOptions& options) {
+  auto imported = image::import_rootfs(*impl_->store, path, options, impl_->cancel);
+  if (!imported) [[maybe_unused]]
+    auto ignored = impl_->store->sweep();
+  return imported;
+}
+
+Result<std::vector<HistoryEntry>> Images::history(std::string_view reference) {
+  store::ImageRecord record = TRY(impl_->store->images().find(reference));
+  std::string text = TRY(store::read_blob(impl_->store->paths(), oci::Digest::from_hex(record.id)));
+  oci::ImageConfig config = TRY(oci::parse_config(text));
+  std::vector<HistoryEntry> entries;
+  auto layer = record.layers.begin();
+  for (const oci::History& step : config.history) {
+    HistoryEntry& entry = entries.emplace_back(
+        HistoryEntry{.created = step.created, .created_by = step.created_by, .comment = step.comment, .image_id = {}});
+    entry.empty_layer = step.empty_layer || layer == record.layers.end();
+    if (!entry.empty_layer) entry.size_bytes = (layer++)->tar_bytes;
+  }
+  // A history is optional, and may tell of fewer layers than there are.
+  for (; layer != record.layers.end(); ++layer)
+    entries.push_back(
+        {.created = config.created, .created_by = {}, .comment = {}, .size_bytes = layer->tar_bytes, .image_id = {}});
+  std::ranges::reverse(entries);
+  if (!entries.empty()) entries.front().image_id = "sha256:" + record.id;
+  return entries;
+}
+
+Result<PrunedImages> Images::prune(const PruneOptions& options) {
+  store::ImageStore& images = impl_->store->images();
+  auto has = [](const ImageInfo& info, const auto& label) {
+    auto found = info.labels.find(label.first);
+    return found != info.labels.end() && (!label.second || found->second == *label.second);
+  };
+  auto goes = [&](const ImageInfo& info) {
+    return (options.all || info.tags.empty()) && (!options.until_ns || info.loaded_ns < *options.until_ns) &&
+           std::ranges::all_of(options.labels, [&](const auto& label) { return has(info, label); }) &&
+           std::ranges::none_of(options.not_labels, [&](const auto& label) { return has(info, label); });
+  };
+  uint64_t before = TRY(impl_->store->content_bytes());
+  PrunedImages pruned;
+  for (const auto& record : TRY(images.list())) {
+    ImageInfo info = TRY(impl_->info(record));
+    if (!goes(info) || TRY(impl_->store->containers().count_of_image(record.id)) > 0) continue;
+    TRY(images.remove(record.id));
+    pruned.removed.push_back({info.tags, info.id});
+  }
+  TRY(impl_->store->sweep());
+  uint64_t after = TRY(impl_->store->content_bytes());
+  pruned.freed_bytes = before > after ? before - after : 0;
+  return pruned;
 }
 
 void Images::cancel() { impl_->cancel.cancel(); }

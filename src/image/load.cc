@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/clock.h"
-#include "base/platform/platform.h"
 #include "image/archive.h"
+#include "image/documents.h"
 #include "image/unpack.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
@@ -25,11 +25,7 @@ struct Found {
   std::vector<std::string> names;  // canonical
 };
 
-bool fits_here(const oci::Platform& platform) {
-  platform::HostInfo host = platform::host_info();
-  return (platform.os.empty() || platform.os == "linux") &&
-         (platform.architecture.empty() || platform.architecture == host.arch);
-}
+bool fits_here(const oci::Platform& platform) { return oci::platform_fit(host_platform(), platform) > 0; }
 
 // Names that are none by our grammar leave an image without a name rather than not loaded.
 void add_name(std::vector<std::string>& names, const std::string& text) {
@@ -57,7 +53,7 @@ class Loader {
       TRY(add_index(*index, {}, 0));
       if (found_.empty())
         return fail(Errc::invalid_argument,
-                    fmt::format("load {}: no image in it is for linux/{}{}", path, platform::host_info().arch,
+                    fmt::format("load {}: no image in it is for linux/{}{}", path, host_platform().architecture,
                                 skipped_.empty() ? "" : "; there is one for " + skipped_));
     } else {
       auto manifest = TRY(archive_.get("manifest.json"));
@@ -101,7 +97,7 @@ class Loader {
       } else if (oci::is_manifest_type(entry.media_type) || entry.media_type.empty()) {
         // Inside an index for many platforms, what is not for us is passed over; at the top it is what the user gave.
         if (!fits_here(entry.platform)) {
-          skipped_ = entry.platform.os + "/" + entry.platform.architecture;
+          skipped_ = oci::print_platform(entry.platform);
           continue;
         }
         TRY(add_manifest(entry, own));
@@ -117,10 +113,7 @@ class Loader {
     store::Blob found = TRY(blob(descriptor));
     std::string text = TRY(read(found));
     Found image{found.digest, TRY(oci::parse_manifest(text)), names};
-    for (const oci::Descriptor& layer : image.manifest.layers)
-      if (!oci::is_layer_type(layer.media_type))
-        return fail(Errc::invalid_argument, fmt::format("read manifest {}: unknown media type \"{}\" of a layer",
-                                                        found.digest.text(), layer.media_type.substr(0, 200)));
+    TRY(check_layer_types(found.digest.text(), image.manifest));
     TRY(blob(image.manifest.config));
     for (const oci::Descriptor& layer : image.manifest.layers) TRY(blob(layer));
     found_.push_back(std::move(image));
@@ -137,10 +130,7 @@ class Loader {
       for (const std::string& layer : entry.layers)
         image.manifest.layers.push_back(TRY(file(layer, "application/vnd.docker.image.rootfs.diff.tar")));
       for (const std::string& tag : entry.repo_tags) add_name(image.names, tag);
-      store::BlobWriter writer = TRY(store::BlobWriter::create(store_.paths()));
-      std::string document = oci::print_manifest(image.manifest);
-      TRY(writer.write(std::as_bytes(std::span(document))));
-      image.manifest_digest = TRY(writer.commit()).digest;
+      image.manifest_digest = TRY(store::put_blob(store_.paths(), oci::print_manifest(image.manifest))).digest;
       found_.push_back(std::move(image));
     }
     return {};
@@ -163,18 +153,18 @@ class Loader {
     std::string id = image.manifest.config.digest.text();
     if (!fits_here(config.platform))
       return fail(Errc::invalid_argument,
-                  fmt::format("load image {}: it is for {}/{}, and this host is linux/{}", id, config.platform.os,
-                              config.platform.architecture, platform::host_info().arch));
-    if (config.diff_ids.size() != image.manifest.layers.size())
-      return fail(Errc::invalid_argument, fmt::format("load image {}: its config names {} layers, its manifest {}", id,
-                                                      config.diff_ids.size(), image.manifest.layers.size()));
+                  fmt::format("load image {}: it is for {}, and this host is {}", id,
+                              oci::print_platform(config.platform), oci::print_platform(host_platform())));
     std::vector<PackedLayer> layers;
-    for (size_t i = 0; i < config.diff_ids.size(); ++i)
-      layers.push_back({config.diff_ids[i], image.manifest.layers[i].digest});
-    store::ImageRecord record = TRY(unpack_image(store_, image.manifest.config.digest, layers, cancel_));
+    for (const LayerPair& pair : TRY(pair_layers(id, image.manifest, config)))
+      layers.push_back(stored_layer(store_.paths(), pair.diff_id, pair.blob.digest));
+    auto records = TRY(unpack_layers(store_.paths(), layers, cancel_));
+    store::ImageRecord record =
+        TRY(build_image(store_.paths(), image.manifest.config.digest, std::move(records), cancel_));
     record.manifest = image.manifest_digest.hex();
     record.loaded_ns = wall_clock_ns();
-    TRY(store_.images().put(record, image.names));
+    record.tags = image.names;
+    TRY(store_.images().put(record));
     LoadedImage loaded{id, {}};
     for (const std::string& name : image.names) loaded.tags.push_back(oci::Reference::parse(name)->familiar());
     return loaded;

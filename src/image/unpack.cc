@@ -1,30 +1,183 @@
 #include "image/unpack.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
+#include <deque>
 #include <map>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <thread>
 
 #include "base/platform/platform.h"
 #include "base/size.h"
 #include "rootfs/image.h"
-#include "rootfs/layer.h"
+#include "rootfs/layer_index.h"
 #include "store/content_store.h"
 
 namespace diatom::image {
 
 namespace {
 
-class BlobSource final : public rootfs::ByteSource {
+// Bytes that were not the right ones are asked for again this often.
+constexpr unsigned most_attempts = 3;
+
+class BlobSource final : public LayerSource {
  public:
   explicit BlobSource(UniqueFd fd) : fd_(std::move(fd)) {}
   Result<size_t> read(std::span<std::byte> out) override { return read_some(fd_.get(), out); }
+  Result<bool> finish() override { return true; }  // verified when it came into the store
 
  private:
   UniqueFd fd_;
 };
+
+// An index that is there stands for a whole layer: commit_layer() sees to that.
+Result<std::optional<store::LayerRecord>> find_layer(const store::Paths& paths, const PackedLayer& layer) {
+  auto fd = open_file(paths.layer_index(layer.diff_id.hex()), O_RDONLY);
+  if (!fd && fd.error().code == Errc::not_found) return std::optional<store::LayerRecord>();
+  if (!fd) return std::unexpected(fd.error());
+  rootfs::IndexHeader header = TRY(rootfs::read_index_header(fd->get()));
+  return std::optional(
+      store::LayerRecord{layer.diff_id.hex(), header.data_bytes, header.tar_bytes, header.entries, layer.blob.hex()});
+}
+
+bool has_blob(const store::Paths& paths, const oci::Digest& blob) {
+  return ::access((paths.blobs() / blob.hex()).c_str(), R_OK) == 0;
+}
+
+std::unexpected<Error> wrong_bytes(const PackedLayer& layer) {
+  return fail(Errc::image_pull, "layer " + layer.blob.text() + ": wrong digest: other bytes came, " +
+                                    std::to_string(most_attempts) + " times");
+}
+
+// The layer is here in another packing: the blob is fetched for its own sake.
+Result<> keep_blob(const PackedLayer& layer) {
+  for (unsigned attempt = 0; attempt < most_attempts; ++attempt) {
+    auto source = TRY(layer.open());
+    if (TRY(source->finish())) return {};
+  }
+  return wrong_bytes(layer);
+}
+
+Result<store::LayerRecord> unpack_layer(const store::Paths& paths, const PackedLayer& layer,
+                                        const rootfs::LayerLimits& limits, const CancelToken& cancel) {
+  if (auto known = TRY(find_layer(paths, layer))) {
+    if (!has_blob(paths, layer.blob))
+      TRY(keep_blob(layer));
+    else if (layer.on_exists)
+      layer.on_exists();
+    return *known;
+  }
+  for (unsigned attempt = 0; attempt < most_attempts; ++attempt) {
+    auto source = TRY(layer.open());
+    auto converted = convert_layer(paths, *source, layer.blob.text(), limits, cancel);
+    if (!converted && converted.error().code != Errc::invalid_argument) return std::unexpected(converted.error());
+    // What cannot be read may have been damaged on its way: the digest tells.
+    if (!TRY(source->finish())) continue;
+    if (!converted) return std::unexpected(converted.error());
+    if (converted->info.diff_id != layer.diff_id.text())
+      return fail(Errc::invalid_argument, "layer " + layer.blob.text() + ": wrong digest of its content: it is " +
+                                              converted->info.diff_id + ", and the config says " +
+                                              layer.diff_id.text());
+    return commit_layer(paths, std::move(*converted), layer.blob);
+  }
+  return wrong_bytes(layer);
+}
+
+// Hands out layers to workers. One that another process is at is put off until there is nothing else to do.
+class Work {
+ public:
+  Work(const store::Paths& paths, std::span<const PackedLayer> layers, const CancelToken& cancel)
+      : paths_(paths), layers_(layers), cancel_(cancel), results_(layers.size(), fail(Errc::cancelled, "interrupted")) {
+    std::set<std::string> seen;  // an image may have the same layer twice
+    for (size_t i = 0; i < layers.size(); ++i)
+      if (seen.insert(layers[i].diff_id.hex()).second) waiting_.push_back({i, false});
+  }
+
+  size_t size() const { return waiting_.size(); }
+
+  void run(const rootfs::LayerLimits& limits) {
+    while (auto item = take()) {
+      auto lock = claim(*item);
+      if (lock && !*lock) {
+        put_off(*item);
+        continue;
+      }
+      auto result = lock ? unpack_layer(paths_, layers_[item->layer], limits, cancel_)
+                         : Result<store::LayerRecord>(std::unexpected(lock.error()));
+      if (!result) failed_ = true;
+      results_[item->layer] = std::move(result);
+    }
+  }
+
+  Result<std::vector<store::LayerRecord>> finish() {
+    std::map<std::string, store::LayerRecord> records;
+    const Error* error = nullptr;
+    for (const auto& result : results_) {
+      if (result) records[result->diff_id] = *result;
+      // Those that were never begun say "interrupted": the reason is another's.
+      else if (error == nullptr || error->code == Errc::cancelled)
+        error = &result.error();
+    }
+    std::vector<store::LayerRecord> ordered;
+    for (const PackedLayer& layer : layers_) {
+      auto found = records.find(layer.diff_id.hex());
+      if (found == records.end()) return std::unexpected(*error);
+      ordered.push_back(found->second);
+      ordered.back().blob = layer.blob.hex();
+    }
+    return ordered;
+  }
+
+ private:
+  struct Item {
+    size_t layer = 0;
+    bool put_off = false;
+  };
+
+  std::optional<Item> take() {
+    std::lock_guard lock(mutex_);
+    if (waiting_.empty() || failed_) return std::nullopt;
+    Item item = waiting_.front();
+    waiting_.pop_front();
+    return item;
+  }
+
+  void put_off(Item item) {
+    std::lock_guard lock(mutex_);
+    waiting_.push_back({item.layer, true});
+  }
+
+  // The lock file stays until the store is swept: whoever removed it could take it from under a third one.
+  Result<std::optional<FileLock>> claim(const Item& item) {
+    fs::path path = paths_.ingest() / ("layer-" + layers_[item.layer].diff_id.hex() + ".lock");
+    if (!item.put_off) return FileLock::try_acquire(path);
+    return std::optional(TRY(FileLock::acquire(path, cancel_)));
+  }
+
+  const store::Paths& paths_;
+  std::span<const PackedLayer> layers_;
+  const CancelToken& cancel_;
+  std::mutex mutex_;
+  std::deque<Item> waiting_;  // guarded by mutex_
+  std::atomic<bool> failed_{false};
+  std::vector<Result<store::LayerRecord>> results_;  // each written by the one worker that has the layer
+};
+
+}  // namespace
+
+PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Digest& blob) {
+  return {.diff_id = diff_id,
+          .blob = blob,
+          .open = [&paths, blob]() -> Result<std::unique_ptr<LayerSource>> {
+            return std::make_unique<BlobSource>(TRY(store::open_blob(paths, blob)));
+          },
+          .on_exists = {}};
+}
 
 Result<rootfs::LayerLimits> layer_limits() {
   rootfs::LayerLimits limits;
@@ -33,86 +186,50 @@ Result<rootfs::LayerLimits> layer_limits() {
   return limits;
 }
 
-Result<store::LayerRecord> unpack_layer(const store::Paths& paths, const PackedLayer& layer,
-                                        const rootfs::LayerLimits& limits, const CancelToken& cancel) {
-  BlobSource blob(TRY(store::open_blob(paths, layer.blob)));
+Result<NewLayer> convert_layer(const store::Paths& paths, rootfs::ByteSource& blob, std::string_view name,
+                               const rootfs::LayerLimits& limits, const CancelToken& cancel) {
   store::Ingest data = TRY(store::Ingest::create(paths));
   store::Ingest index = TRY(store::Ingest::create(paths));
-  auto info = TRY(rootfs::write_layer(blob, layer.blob.text(), data.fd(), index.fd(), limits, cancel));
-  if (info.diff_id != layer.diff_id.text())
-    return fail(Errc::invalid_argument, "layer " + layer.blob.text() + ": wrong digest of its content: it is " +
-                                            info.diff_id + ", and the config says " + layer.diff_id.text());
-  TRY(data.commit(paths.layer_data(layer.diff_id.hex())));
-  TRY(index.commit(paths.layer_index(layer.diff_id.hex())));
-  return store::LayerRecord{layer.diff_id.hex(), info.data_bytes, info.tar_bytes, info.entries, ""};
+  auto info = TRY(rootfs::write_layer(blob, name, data.fd(), index.fd(), limits, cancel));
+  return NewLayer{std::move(data), std::move(index), std::move(info)};
 }
 
-// One worker for each CPU takes one layer after the other. The first error ends all.
-Result<std::map<std::string, store::LayerRecord>> unpack_layers(const store::Paths& paths,
-                                                                const std::vector<PackedLayer>& layers,
-                                                                const CancelToken& cancel) {
+Result<store::LayerRecord> commit_layer(const store::Paths& paths, NewLayer layer, const oci::Digest& blob) {
+  oci::Digest diff_id = TRY(oci::Digest::parse(layer.info.diff_id));
+  TRY(layer.data.commit(paths.layer_data(diff_id.hex())));
+  TRY(layer.index.commit(paths.layer_index(diff_id.hex())));
+  return store::LayerRecord{diff_id.hex(), layer.info.data_bytes, layer.info.tar_bytes, layer.info.entries, blob.hex()};
+}
+
+Result<std::vector<store::LayerRecord>> unpack_layers(const store::Paths& paths, std::span<const PackedLayer> layers,
+                                                      const CancelToken& cancel) {
   rootfs::LayerLimits limits = TRY(layer_limits());
-  std::vector<Result<store::LayerRecord>> results(layers.size(), fail(Errc::cancelled, "interrupted"));
-  std::atomic<size_t> next{0};
-  std::atomic<bool> failed{false};
-  auto work = [&] {
-    for (size_t i; !failed && (i = next.fetch_add(1)) < layers.size();) {
-      results[i] = unpack_layer(paths, layers[i], limits, cancel);
-      if (!results[i]) failed = true;
-    }
-  };
+  Work work(paths, layers, cancel);
   {
     std::vector<std::jthread> workers;
-    size_t count = std::min<size_t>(layers.size(), platform::host_info().cpus);
-    for (size_t i = 1; i < count; ++i) workers.emplace_back(work);
-    work();
+    size_t count = std::min<size_t>(work.size(), platform::host_info().cpus);
+    for (size_t i = 1; i < count; ++i) workers.emplace_back([&] { work.run(limits); });
+    work.run(limits);
   }
-  std::map<std::string, store::LayerRecord> records;
-  const Error* error = nullptr;
-  for (const auto& result : results) {
-    if (result) records[result->diff_id] = *result;
-    // Those that were never begun say "interrupted": the reason is another's.
-    else if (error == nullptr || error->code == Errc::cancelled)
-      error = &result.error();
-  }
-  if (error != nullptr) return std::unexpected(*error);
-  return records;
+  return work.finish();
 }
 
-}  // namespace
-
-Result<store::ImageRecord> unpack_image(store::Store& store, const oci::Digest& id, std::span<const PackedLayer> layers,
-                                        const CancelToken& cancel) {
-  const store::Paths& paths = store.paths();
-  std::map<std::string, store::LayerRecord> ready;
-  std::map<std::string, PackedLayer> missing;  // by diff id: an image may have the same layer twice
-  for (const PackedLayer& layer : layers) {
-    auto known = TRY(store.images().layer(layer.diff_id.hex()));
-    if (known)
-      ready[known->diff_id] = *known;
-    else
-      missing.emplace(layer.diff_id.hex(), layer);
-  }
-  std::vector<PackedLayer> work;
-  for (const auto& [diff_id, layer] : missing) work.push_back(layer);
-  auto made = TRY(unpack_layers(paths, work, cancel));
-  ready.merge(made);
-
-  store::ImageRecord record;
-  record.id = id.hex();
+Result<store::ImageRecord> build_image(const store::Paths& paths, const oci::Digest& id,
+                                       std::vector<store::LayerRecord> layers, const CancelToken& cancel) {
   std::vector<UniqueFd> indexes;
   std::vector<rootfs::LayerFiles> files;
-  for (const PackedLayer& layer : layers) {
-    record.layers.push_back(ready[layer.diff_id.hex()]);
-    record.layers.back().blob = layer.blob.hex();
-    indexes.push_back(TRY(open_file(paths.layer_index(layer.diff_id.hex()), O_RDONLY)));
+  for (const store::LayerRecord& layer : layers) {
+    indexes.push_back(TRY(open_file(paths.layer_index(layer.diff_id), O_RDONLY)));
     files.push_back({indexes.back().get()});
   }
   store::Ingest metadata = TRY(store::Ingest::create(paths));
   auto info = rootfs::write_image(files, id.text(), metadata.fd(), cancel);
   if (!info) return fail(info.error().code, "image " + id.text() + ": " + info.error().message, info.error().hint);
-  record.metadata_bytes = info->metadata_bytes;
   TRY(metadata.commit(paths.image_metadata(id.hex())));
+  store::ImageRecord record;
+  record.id = id.hex();
+  record.metadata_bytes = info->metadata_bytes;
+  record.layers = std::move(layers);
   return record;
 }
 

@@ -8,6 +8,8 @@ bool is_hex(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
+bool is_sha256_hex(std::string_view text) { return text.size() == 64 && is_hex(text); }
+
 Result<Digest> Digest::parse(std::string_view text) {
   constexpr std::string_view algorithm = "sha256:";
   if (!text.starts_with(algorithm) || text.size() != algorithm.size() + 64 || !is_hex(text.substr(algorithm.size())))

@@ -26,6 +26,8 @@ class Digest {
   std::string hex_;
 };
 
-bool is_hex(std::string_view text);  // lower case
+bool is_hex(std::string_view text);
+// 64 hex digits: what blobs, layers, images and containers are called on disk.
+bool is_sha256_hex(std::string_view text);  // lower case
 
 }  // namespace diatom::oci

@@ -55,6 +55,19 @@ class Object {
     }
     return out;
   }
+  // A map of strings; what is none of that is passed over, as docker does.
+  std::map<std::string, std::string> words(const char* name) const {
+    std::map<std::string, std::string> out;
+    const json* field = find(name);
+    if (field == nullptr || !field->is_object() || field->size() > most_entries) return out;
+    for (const auto& [key, entry] : field->items())
+      if (entry.is_string()) out[key] = entry.get<std::string>();
+    return out;
+  }
+  bool flag(const char* name) const {
+    const json* field = find(name);
+    return field != nullptr && field->is_boolean() && field->get<bool>();
+  }
   const json& list(const char* name) {
     static const json none = json::array();
     const json* field = find(name);
@@ -77,7 +90,7 @@ class Object {
   std::string wrong_;
 };
 
-Platform parse_platform(Object& object) {
+Platform read_platform(Object& object) {
   return {object.text("os"), object.text("architecture"), object.text("variant")};
 }
 
@@ -91,12 +104,10 @@ Result<Descriptor> parse_descriptor(std::string_view what, const json& value) {
     object.wrong("size", "is no size");
   else
     descriptor.size = size->get<uint64_t>();
-  if (const json* annotations = object.find("annotations"); annotations != nullptr && annotations->is_object())
-    for (const auto& [key, entry] : annotations->items())
-      if (entry.is_string()) descriptor.annotations[key] = entry.get<std::string>();
+  descriptor.annotations = object.words("annotations");
   if (const json* platform = object.find("platform")) {
     Object fields("platform", *platform);
-    descriptor.platform = parse_platform(fields);
+    descriptor.platform = read_platform(fields);
     TRY(fields.result());
   }
   TRY(object.result());
@@ -143,7 +154,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
   json document = parse_json(text);
   Object object("image config", document);
   ImageConfig config;
-  config.platform = parse_platform(object);
+  config.platform = read_platform(object);
   config.created = object.text("created");
   TRY(object.result());
   if (const json* runtime = object.find("config")) {
@@ -154,6 +165,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
     config.working_dir = fields.text("WorkingDir");
     config.user = fields.text("User");
     config.stop_signal = fields.text("StopSignal");
+    config.labels = fields.words("Labels");
     TRY(fields.result());
   }
   const json* rootfs = object.find("rootfs");
@@ -163,6 +175,13 @@ Result<ImageConfig> parse_config(std::string_view text) {
   auto diff_ids = fields.texts("diff_ids");
   TRY(fields.result());
   for (const auto& diff_id : diff_ids) config.diff_ids.push_back(TRY(Digest::parse(diff_id)));
+  for (const json& entry : object.list("history")) {
+    Object step("image config: history", entry);
+    config.history.push_back(
+        {step.text("created"), step.text("created_by"), step.text("comment"), step.flag("empty_layer")});
+    TRY(step.result());
+  }
+  TRY(object.result());
   return config;
 }
 

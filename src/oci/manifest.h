@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "oci/digest.h"
+#include "oci/platform.h"
 
 namespace diatom::oci {
 
@@ -27,12 +28,6 @@ bool is_index_type(std::string_view media_type);
 bool is_manifest_type(std::string_view media_type);
 // A root file system layer in a compression that we read: tar, +gzip, +zstd, docker's, and the "foreign" ones.
 bool is_layer_type(std::string_view media_type);
-
-struct Platform {
-  std::string os;
-  std::string architecture;
-  std::string variant;
-};
 
 struct Descriptor {  // descriptor.md
   std::string media_type;
@@ -52,6 +47,13 @@ struct Manifest {  // manifest.md
   std::vector<Descriptor> layers;
 };
 
+struct History {  // config.md, "history"
+  std::string created;
+  std::string created_by;
+  std::string comment;
+  bool empty_layer = false;
+};
+
 struct ImageConfig {  // config.md
   Platform platform;
   std::string created;  // RFC 3339, as it was written
@@ -61,7 +63,9 @@ struct ImageConfig {  // config.md
   std::string working_dir;
   std::string user;
   std::string stop_signal;
+  std::map<std::string, std::string> labels;
   std::vector<Digest> diff_ids;
+  std::vector<History> history;  // oldest first
 };
 
 Result<Index> parse_index(std::string_view text);

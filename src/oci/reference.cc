@@ -108,8 +108,10 @@ Result<Reference> Reference::parse(std::string_view text) {
   return reference;
 }
 
+std::string Reference::name() const { return registry + "/" + repository; }
+
 std::string Reference::canonical() const {
-  std::string text = registry + "/" + repository;
+  std::string text = name();
   if (!tag.empty()) text += ":" + tag;
   if (!digest.empty()) text += "@" + digest.text();
   return text;

@@ -18,6 +18,7 @@ struct Reference {
 
   // Errors: invalid_argument names the text and what is wrong.
   static Result<Reference> parse(std::string_view text);
+  std::string name() const;       // without tag and digest: "docker.io/library/busybox"
   std::string canonical() const;  // everything: "docker.io/library/busybox:latest"
   std::string familiar() const;   // as people write it: "busybox:latest"
 };

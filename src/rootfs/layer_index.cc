@@ -1,5 +1,8 @@
 #include "rootfs/layer_index.h"
 
+#include <array>
+
+#include "base/file.h"
 #include "base/hash.h"
 #include "rootfs/little_endian.h"
 
@@ -22,6 +25,19 @@ bool plausible(const Entry& entry, uint64_t data_bytes) {
   if (entry.kind != EntryKind::regular || entry.size == 0) return true;
   uint64_t blocks = data_bytes / block_size;
   return entry.first_block < blocks && (entry.size - 1) / block_size < blocks - entry.first_block;
+}
+
+IndexHeader decode_header(FieldReader& reader) {
+  IndexHeader header;
+  header.data_bytes = reader.get<uint64_t>();
+  header.tar_bytes = reader.get<uint64_t>();
+  header.entries = reader.get<uint64_t>();
+  for (char byte : reader.get_bytes(32)) {
+    static constexpr char digits[] = "0123456789abcdef";
+    header.diff_id += digits[static_cast<unsigned char>(byte) >> 4];
+    header.diff_id += digits[static_cast<unsigned char>(byte) & 15];
+  }
+  return header;
 }
 
 }  // namespace
@@ -55,6 +71,15 @@ std::string encode_index_header(const IndexHeader& header) {
   return out;
 }
 
+Result<IndexHeader> read_index_header(int fd) {
+  std::array<char, index_header_bytes> bytes{};
+  TRY(pread_all(fd, std::as_writable_bytes(std::span(bytes)), 0));
+  std::string_view text(bytes.data(), bytes.size());
+  if (!text.starts_with(magic)) return damaged("it is none, or of another version");
+  FieldReader reader(text.substr(magic.size()));
+  return decode_header(reader);
+}
+
 Result<LayerIndex> decode_index(std::string_view bytes) {
   if (bytes.size() < index_header_bytes + index_checksum_bytes || !bytes.starts_with(magic))
     return damaged("it is none, or of another version");
@@ -66,14 +91,7 @@ Result<LayerIndex> decode_index(std::string_view bytes) {
 
   LayerIndex index;
   FieldReader reader(body.substr(magic.size()));
-  index.header.data_bytes = reader.get<uint64_t>();
-  index.header.tar_bytes = reader.get<uint64_t>();
-  index.header.entries = reader.get<uint64_t>();
-  for (char byte : reader.get_bytes(32)) {
-    static constexpr char digits[] = "0123456789abcdef";
-    index.header.diff_id += digits[static_cast<unsigned char>(byte) >> 4];
-    index.header.diff_id += digits[static_cast<unsigned char>(byte) & 15];
-  }
+  index.header = decode_header(reader);
   if (index.header.entries > body.size() / smallest_entry) return damaged("it is cut short");
   index.entries.reserve(index.header.entries);
   for (uint64_t i = 0; i < index.header.entries; ++i) {

@@ -57,6 +57,8 @@ void encode_entry(const Entry& entry, std::string& out);
 inline constexpr size_t index_header_bytes = 64;
 inline constexpr size_t index_checksum_bytes = 32;
 std::string encode_index_header(const IndexHeader& header);
+// The header alone, from the index's file; its checksum is not looked at.
+Result<IndexHeader> read_index_header(int fd);
 
 // The whole index as it was read from its file. Fails when it is damaged. The entries borrow from `bytes`.
 struct LayerIndex {

@@ -16,7 +16,8 @@ class ConsoleLog {
   static Result<ConsoleLog> create(const fs::path& path);
   // Writing fails silently: a full disk must not end the container.
   void append(std::span<const std::byte> data);
-  // The last lines, at most `count`, or the kernel's panic if there was one; each without its line end and unprintable characters.
+  // The last lines, at most `count`, or the kernel's panic if there was one; each without its line end and unprintable
+  // characters.
   std::string tail(size_t count) const;
 
  private:

@@ -32,8 +32,9 @@ Result<RunResult> ForegroundRun::run() {
   TRY(create());
   stage("upper");
   auto report = start_and_wait();
-  TRY(finish(report));
+  auto finished = finish(report);
   if (!report) return std::unexpected(report.error());
+  TRY(finished);
   return RunResult{.id = record_.id,
                    .exit_code = report->code,
                    .signal = report->signal,
@@ -105,6 +106,7 @@ void ForegroundRun::on_signal(int signal) {
     return;
   }
   bool interrupt = signal == SIGINT || signal == SIGTERM;
+  if (ended_) return interrupt ? loop_->stop() : void();
   if (interrupt && ++interrupts_ >= last_interrupt) return monitor_->abort(interrupted("run container"));
   monitor_->kill(signal);
 }
@@ -132,6 +134,7 @@ Result<channel::ExitReport> ForegroundRun::start_and_wait() {
       .on_end =
           [this, &report](Result<channel::ExitReport> end) {
             report = std::move(end);
+            ended_ = true;
             stdio_->drain([this] { loop_->stop(); });
           }};
   monitor_ = std::make_unique<Monitor>(*loop_, plan_.monitor, std::move(handlers));

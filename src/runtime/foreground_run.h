@@ -51,6 +51,7 @@ class ForegroundRun {
   std::unique_ptr<Monitor> monitor_;
   std::unique_ptr<LocalStdio> stdio_;
   int interrupts_ = 0;
+  bool ended_ = false;  // only the output that nobody reads is still to be written
 };
 
 }  // namespace diatom

@@ -17,6 +17,7 @@ using channel::Output;
 // A pipe that poll() calls writable takes this much without blocking (POSIX: PIPE_BUF).
 constexpr size_t unblocking_write = PIPE_BUF;
 constexpr size_t stdin_block = 64 << 10;
+constexpr size_t compact_bytes = 256 << 10;
 
 bool never_blocks(int fd) {
   struct stat status{};
@@ -125,6 +126,9 @@ void LocalStdio::write_pending(Output output) {
   bool empty = to.begin == to.pending.size();
   if (empty) {
     to.pending.clear();
+    to.begin = 0;
+  } else if (to.begin >= compact_bytes) {  // a reader that is always a little behind must not make it grow
+    to.pending.erase(to.pending.begin(), to.pending.begin() + static_cast<ptrdiff_t>(to.begin));
     to.begin = 0;
   }
   if (!empty && !to.watched) {

@@ -156,7 +156,8 @@ Result<> ContainerStore::recover() {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(paths_.containers(), error)) {
     std::string id = entry.path().filename().string();
-    if (known.contains(id)) continue;
+    // Others' folders are not ours to remove: DIATOM_HOME may point to where podman keeps its "containers", too.
+    if (!oci::is_sha256_hex(id) || known.contains(id)) continue;
     auto lock = FileLock::try_acquire(entry.path() / "lock");
     if (!lock || !*lock || find(id)) continue;
     TRY(remove_tree(entry.path()));

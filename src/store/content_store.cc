@@ -39,6 +39,18 @@ Result<Blob> BlobWriter::commit() {
   return blob;
 }
 
+Result<bool> BlobWriter::commit_as(const oci::Digest& wanted) {
+  if (hash_.finish_hex() != wanted.hex()) return false;
+  TRY(ingest_.commit(paths_->blobs() / wanted.hex()));
+  return true;
+}
+
+Result<Blob> put_blob(const Paths& paths, std::string_view content) {
+  BlobWriter writer = TRY(BlobWriter::create(paths));
+  TRY(writer.write(std::as_bytes(std::span(content))));
+  return writer.commit();
+}
+
 Result<UniqueFd> open_blob(const Paths& paths, const oci::Digest& digest) {
   auto fd = open_file(paths.blobs() / digest.hex(), O_RDONLY);
   if (!fd && fd.error().code == Errc::not_found)

@@ -41,6 +41,8 @@ class BlobWriter {
   static Result<BlobWriter> create(const Paths& paths);
   Result<> write(std::span<const std::byte> data);
   Result<Blob> commit();
+  // False, and nothing is kept, when the content has another digest.
+  Result<bool> commit_as(const oci::Digest& wanted);
 
  private:
   BlobWriter(const Paths& paths, Ingest ingest) : paths_(&paths), ingest_(std::move(ingest)) {}
@@ -50,6 +52,8 @@ class BlobWriter {
   uint64_t size_ = 0;
 };
 
+// A document as a blob.
+Result<Blob> put_blob(const Paths& paths, std::string_view content);
 // Errors: not_found when it is not in the store.
 Result<UniqueFd> open_blob(const Paths& paths, const oci::Digest& digest);
 // A document: at most 4 MiB, as registries have it.

@@ -58,6 +58,17 @@ CREATE TABLE containers (
   error TEXT NOT NULL DEFAULT ''
 ) STRICT;
 )sql",
+    // 2: what registries call an image.
+    R"sql(
+CREATE TABLE image_digests (
+  repository TEXT NOT NULL,        -- canonical: docker.io/library/busybox
+  digest TEXT NOT NULL,            -- hex: of its manifest, or of the index that names it
+  image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE,
+  PRIMARY KEY (repository, digest, image)
+) STRICT;
+CREATE INDEX image_digests_image ON image_digests(image);
+CREATE INDEX image_layers_blob ON image_layers(blob);
+)sql",
 };
 
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {

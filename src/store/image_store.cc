@@ -9,23 +9,35 @@ namespace diatom::store {
 
 namespace {
 
-// A file's name up to its extension is what the database knows it by.
+// A file's name up to its extension is what the database knows it by. What is not called as we call things is not ours:
+// DIATOM_HOME may point to a folder that has others' files in it.
 void remove_unnamed(const fs::path& directory, const std::set<std::string>& named) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error))
-    if (!named.contains(entry.path().stem().string())) {
+    if (std::string name = entry.path().stem().string(); oci::is_sha256_hex(name) && !named.contains(name)) {
       std::error_code ignored;  // it is tried again at the next sweep
       fs::remove_all(entry.path(), ignored);
     }
+}
+
+// mkstemp(3) made the names.
+void remove_ingested(const fs::path& directory) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    std::error_code ignored;
+    if (entry.is_regular_file(ignored) && entry.path().filename().string().size() == 6)
+      fs::remove(entry.path(), ignored);
+  }
 }
 
 std::set<std::string> as_set(std::vector<std::string> list) { return {list.begin(), list.end()}; }
 
 }  // namespace
 
-Result<std::vector<std::string>> ImageStore::column(std::string_view sql, std::string_view parameter) {
+Result<std::vector<std::string>> ImageStore::column(std::string_view sql,
+                                                    std::initializer_list<std::string_view> parameters) {
   Statement query = TRY(database_.prepare(sql));
-  if (sql.find('?') != std::string_view::npos) query.bind(parameter);
+  for (std::string_view parameter : parameters) query.bind(parameter);
   std::vector<std::string> values;
   while (TRY(query.step())) values.push_back(query.text(0));
   return values;
@@ -38,7 +50,7 @@ Result<std::optional<LayerRecord>> ImageStore::layer(const std::string& diff_id)
                                    static_cast<uint64_t>(query.number(1)), static_cast<uint64_t>(query.number(2)), ""});
 }
 
-Result<> ImageStore::put(const ImageRecord& image, const std::vector<std::string>& tags) {
+Result<> ImageStore::put(const ImageRecord& image) {
   Database::Transaction transaction = TRY(database_.begin());
   Statement insert = TRY(database_.prepare("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?)"));
   insert.bind(image.id).bind(image.manifest).bind(static_cast<int64_t>(image.metadata_bytes)).bind(image.loaded_ns);
@@ -51,12 +63,30 @@ Result<> ImageStore::put(const ImageRecord& image, const std::vector<std::string
     Statement link = TRY(database_.prepare("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)"));
     TRY(link.bind(image.id).bind(static_cast<int64_t>(i)).bind(layer.diff_id).bind(layer.blob).run());
   }
-  for (const std::string& tag : tags) {
-    Statement name = TRY(
-        database_.prepare("INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
-    TRY(name.bind(tag).bind(image.id).run());
-  }
+  for (const std::string& tag : image.tags) TRY(set_tag(tag, image.id));
+  for (const RegistryDigest& digest : image.digests) TRY(add_digest(digest, image.id));
   return transaction.commit();
+}
+
+Result<> ImageStore::set_tag(const std::string& canonical, const std::string& id) {
+  Statement name =
+      TRY(database_.prepare("INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
+  return name.bind(canonical).bind(id).run();
+}
+
+Result<> ImageStore::add_digest(const RegistryDigest& digest, const std::string& id) {
+  Statement insert = TRY(database_.prepare("INSERT OR IGNORE INTO image_digests VALUES (?, ?, ?)"));
+  return insert.bind(digest.repository).bind(digest.digest).bind(id).run();
+}
+
+Result<std::vector<std::string>> ImageStore::repositories_with_blob(const std::string& registry,
+                                                                    const std::string& blob, size_t limit) {
+  return column(
+      "SELECT DISTINCT substr(repository, length(?1) + 2) FROM image_digests JOIN images ON images.id = image "
+      "WHERE substr(repository, 1, length(?1) + 1) = ?1 || '/' AND (images.id = ?2 OR EXISTS "
+      "(SELECT 1 FROM image_layers WHERE image_layers.image = images.id AND blob = ?2)) ORDER BY 1 LIMIT " +
+          std::to_string(limit),
+      {registry, blob});
 }
 
 Result<ImageRecord> ImageStore::read(const std::string& id) {
@@ -67,7 +97,11 @@ Result<ImageRecord> ImageStore::read(const std::string& id) {
   image.manifest = query.text(0);
   image.metadata_bytes = static_cast<uint64_t>(query.number(1));
   image.loaded_ns = query.number(2);
-  image.tags = TRY(column("SELECT name FROM tags WHERE image = ? ORDER BY name", id));
+  image.tags = TRY(column("SELECT name FROM tags WHERE image = ? ORDER BY name", {id}));
+  Statement digests = TRY(
+      database_.prepare("SELECT repository, digest FROM image_digests WHERE image = ? ORDER BY repository, digest"));
+  digests.bind(id);
+  while (TRY(digests.step())) image.digests.push_back({digests.text(0), digests.text(1)});
   Statement layers = TRY(database_.prepare(
       "SELECT diff_id, data_bytes, tar_bytes, entries, blob FROM image_layers JOIN layers USING (diff_id) "
       "WHERE image = ? ORDER BY position"));
@@ -89,13 +123,19 @@ Result<std::vector<ImageRecord>> ImageStore::list() {
 Result<ImageRecord> ImageStore::find(std::string_view reference) {
   std::string shown(reference.substr(0, 200));
   auto named = oci::Reference::parse(reference);
-  if (named) {
-    auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", named->canonical()));
+  if (named && named->digest.empty()) {
+    auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", {named->canonical()}));
+    if (!ids.empty()) return read(ids.front());
+  } else if (named) {  // a tag beside a digest says nothing more
+    auto ids = TRY(
+        column("SELECT image FROM image_digests JOIN images ON images.id = image WHERE repository = ? AND digest = ? "
+               "ORDER BY loaded_ns DESC",
+               {named->name(), named->digest.hex()}));
     if (!ids.empty()) return read(ids.front());
   }
   std::string_view prefix = reference.starts_with("sha256:") ? reference.substr(7) : reference;
   if (!prefix.empty() && prefix.size() <= 64 && oci::is_hex(prefix)) {
-    auto ids = TRY(column("SELECT id FROM images WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2", prefix));
+    auto ids = TRY(column("SELECT id FROM images WHERE substr(id, 1, length(?1)) = ?1 LIMIT 2", {prefix}));
     if (ids.size() == 1) return read(ids.front());
     if (ids.size() > 1)
       return fail(Errc::invalid_argument, "find image \"" + shown + "\": more than one id begins like this",
@@ -121,7 +161,7 @@ Result<> ImageStore::remove(const std::string& id) {
 }
 
 Result<> ImageStore::sweep() {
-  remove_unnamed(paths_.ingest(), {});
+  remove_ingested(paths_.ingest());
   remove_unnamed(paths_.images(), as_set(TRY(column("SELECT id FROM images"))));
   remove_unnamed(paths_.layers(), as_set(TRY(column("SELECT diff_id FROM layers"))));
   remove_unnamed(paths_.blobs(), as_set(TRY(column("SELECT id FROM images UNION SELECT manifest FROM images "

@@ -21,13 +21,20 @@ struct LayerRecord {
   std::string blob;  // hex digest of the layer as it was packed, in this image
 };
 
+struct RegistryDigest {
+  std::string repository;  // canonical, without tag: "docker.io/library/busybox"
+  std::string digest;      // hex
+  bool operator==(const RegistryDigest&) const = default;
+};
+
 struct ImageRecord {
   std::string id;        // hex digest of the config
   std::string manifest;  // hex digest
   uint64_t metadata_bytes = 0;
   int64_t loaded_ns = 0;
-  std::vector<std::string> tags;    // canonical
-  std::vector<LayerRecord> layers;  // lowest first
+  std::vector<std::string> tags;        // canonical
+  std::vector<RegistryDigest> digests;  // what registries call it
+  std::vector<LayerRecord> layers;      // lowest first
 };
 
 class ImageStore {
@@ -35,21 +42,27 @@ class ImageStore {
   ImageStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
 
   Result<std::optional<LayerRecord>> layer(const std::string& diff_id);
-  // Records the image, its layers and names in one go; a name that another image had moves. Everything it names must be
-  // on the disk already.
-  Result<> put(const ImageRecord& image, const std::vector<std::string>& tags);
+  // Records the image, its layers, names and digests in one go; a name that another image had moves. What an image of
+  // that id had before stays. Everything it names must be on the disk already.
+  Result<> put(const ImageRecord& image);
   Result<std::vector<ImageRecord>> list();  // newest first
-  // By canonical name, by id ("sha256:…" or hex) or by its unique prefix. not_found and invalid_argument (ambiguous)
-  // name what was asked for.
+  // By name, by what a registry calls it (name@sha256:…), by id ("sha256:…" or hex) or by its unique prefix. not_found
+  // and invalid_argument (ambiguous) name what was asked for.
   Result<ImageRecord> find(std::string_view reference);
+  Result<> set_tag(const std::string& canonical, const std::string& id);
+  Result<> add_digest(const RegistryDigest& digest, const std::string& id);
   Result<> remove_tag(const std::string& canonical);
+  // Repositories of that registry in which some image of ours has the blob, at most `limit`.
+  Result<std::vector<std::string>> repositories_with_blob(const std::string& registry, const std::string& blob,
+                                                          size_t limit);
   Result<> remove(const std::string& id);  // with its names; files go at the next sweep
   // Removes every file that no image needs. The caller holds the store's lock exclusively: nobody is loading.
   Result<> sweep();
 
  private:
   Result<ImageRecord> read(const std::string& id);
-  Result<std::vector<std::string>> column(std::string_view sql, std::string_view parameter = {});
+  Result<std::vector<std::string>> column(std::string_view sql,
+                                          std::initializer_list<std::string_view> parameters = {});
 
   Database& database_;
   const Paths& paths_;

@@ -1,5 +1,7 @@
 #include "store/store.h"
 
+#include <sys/stat.h>
+
 namespace diatom::store {
 
 namespace {
@@ -16,6 +18,19 @@ Result<std::unique_ptr<Store>> Store::open(Paths paths) {
 Result<FileLock> Store::lock_for_adding() {
   TRY(sweep());
   return FileLock::acquire(lock_path(paths_), FileLock::Mode::shared);
+}
+
+Result<uint64_t> Store::content_bytes() const {
+  uint64_t bytes = 0;
+  for (const auto& directory : {paths_.blobs(), paths_.layers(), paths_.images(), paths_.ingest()}) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(directory, error)) {
+      struct stat status{};
+      if (::lstat(entry.path().c_str(), &status) == 0) bytes += static_cast<uint64_t>(status.st_blocks) * 512;
+    }
+    if (error) return fail_errno("read " + directory.string(), error.value());
+  }
+  return bytes;
 }
 
 Result<> Store::sweep() {

@@ -24,6 +24,8 @@ class Store {
   // Held while content is added: nothing that no image names yet is swept away meanwhile. What earlier ones left
   // behind is swept first, when nobody else is at it.
   Result<FileLock> lock_for_adding();
+  // What images take on the disk: blobs, layers, metadata.
+  Result<uint64_t> content_bytes() const;
   // Removes what no image needs; later, if somebody is adding just now.
   Result<> sweep();
 

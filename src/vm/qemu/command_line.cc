@@ -114,9 +114,10 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
     argv.insert(argv.end(), {"-serial", "chardev:console"});
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
+  // werror: by default QEMU stops the VM when the host's disk is full, and waits for somebody who is not there.
   for (const Disk& disk : spec.disks)
     argv.insert(argv.end(), {"-blockdev", block_node(spec, disk).dump(), "-device",
-                             fmt::format("virtio-blk-device,drive={0},serial={0}", disk.serial)});
+                             fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", disk.serial)});
   return argv;
 }
 

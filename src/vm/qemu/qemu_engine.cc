@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "base/platform/platform.h"
@@ -50,6 +51,18 @@ std::string accelerator(const platform::Virtualisation& virtualisation) {
   return virtualisation.usable ? virtualisation.name : "tcg";
 }
 
+// QEMU takes paths in JSON, which is UTF-8, and between quotes in a VMDK descriptor, which reads 511 bytes of them.
+Result<> check_path(const fs::path& path) {
+  using nlohmann::json;
+  const std::string& text = path.native();
+  std::string utf8 = json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::ignore)).get<std::string>();
+  bool good = utf8 == text && text.size() <= 511 && text.find_first_of("\"\n\r") == std::string::npos;
+  if (good) return {};
+  return fail(
+      Errc::invalid_argument, "boot VM: QEMU cannot take the path " + utf8,
+      "set DIATOM_HOME to a folder without quotes, line ends and bytes that are no UTF-8, of at most 400 bytes");
+}
+
 // "QEMU emulator version 7.2.22 (Debian …)" -> "7.2.22"
 std::string version_of(const std::string& words) {
   constexpr std::string_view before = "version ";
@@ -92,6 +105,10 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
                     .arch = platform::host_info().arch,
                     .accelerator = accelerator(platform::probe_virtualisation()),
                     .tsc_khz = tsc_khz()};
+  for (const Disk& disk : spec.disks) {
+    TRY(check_path(vmdk_path(spec, disk)));
+    for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
+  }
   for (const Disk& disk : spec.disks)
     if (disk.extents.size() != 1) {
       UniqueFd descriptor = TRY(open_file(vmdk_path(spec, disk), O_WRONLY | O_CREAT | O_TRUNC));

@@ -72,7 +72,7 @@ TEST(QemuCommandLine, OpensAJoinedDiskByItsDescriptorAndAPlainOneAsRaw) {
   EXPECT_EQ(value_of(argv, "-blockdev", 1),
             R"({"discard":"unmap","driver":"raw","file":{"discard":"unmap","driver":"file",)"
             R"("filename":"/c/upper, \"odd\".ext4"},"node-name":"upper","read-only":false})");
-  EXPECT_THAT(argv, Contains("virtio-blk-device,drive=root,serial=root"));
+  EXPECT_THAT(argv, Contains("virtio-blk-device,drive=root,serial=root,werror=report"));
 }
 
 TEST(QemuCommandLine, DropsFlushesOfADiskThatNobodyReadsLater) {
