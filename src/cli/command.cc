@@ -16,7 +16,8 @@ namespace {
 
 // The table of verbs.
 constexpr void (*verbs[])(CLI::App&, Invocation&) = {
-    add_run_command, add_image_commands, add_container_commands, add_doctor_command, add_version_command,
+    add_run_command,    add_container_commands, add_inspect_command, add_image_commands,
+    add_login_commands, add_doctor_command,     add_version_command,
 };
 
 // docker exits with 125 when its own `run` is called wrongly.
@@ -26,16 +27,28 @@ bool is_run(const CLI::App& app) {
   return false;
 }
 
+// A stdout that cannot take what is still in its buffer is a failure of the verb, too.
+Result<int> run_and_flush(const Invocation& invocation) {
+  int code = TRY(invocation.run());
+  if (std::fflush(stdout) != 0) return fail_errno("print");
+  return code;
+}
+
 int report(const Error& error, const Invocation& invocation) {
-  // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
-  std::string text = fmt::format("diatom: {}\n", error.message);
-  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
-  std::fputs(text.c_str(), stderr);
+  print_error(error);
   if (invocation.error_exit_code) return invocation.error_exit_code(error);
   return error.code == Errc::cancelled ? 130 : 1;
 }
 
 }  // namespace
+
+// Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
+void print_error(const Error& error) {
+  std::fflush(stdout);  // what was said before comes before, also where both are one file
+  std::string text = fmt::format("diatom: {}\n", error.message);
+  if (!error.hint.empty()) text += fmt::format("  {}\n", error.hint);
+  std::fputs(text.c_str(), stderr);
+}
 
 int main(int argc, char** argv) {
   // A reader that went away is an error of write(2), not the end of this process with a VM half started.
@@ -52,7 +65,7 @@ int main(int argc, char** argv) {
   }
   if (!invocation.run) return 2;
   try {
-    auto result = invocation.run();
+    auto result = run_and_flush(invocation);
     return result ? *result : report(result.error(), invocation);
   } catch (const std::system_error& error) {  // fmt's, when stdout or stderr is full or has no reader any more
     return report({Errc::internal, std::string("print: ") + error.what(), ""}, invocation);

@@ -23,9 +23,14 @@ struct Invocation {
   std::function<int(const Error&)> error_exit_code;
 };
 
-void add_image_commands(CLI::App& app, Invocation& invocation);  // image load, ls, inspect, rm
+// "diatom: message" and the hint below it, on stderr.
+void print_error(const Error& error);
+
 void add_run_command(CLI::App& app, Invocation& invocation);
-void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, inspect, rm
+void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, rm
+void add_inspect_command(CLI::App& app, Invocation& invocation);
+void add_image_commands(CLI::App& app, Invocation& invocation);  // image_verbs.h
+void add_login_commands(CLI::App& app, Invocation& invocation);  // login, logout
 void add_doctor_command(CLI::App& app, Invocation& invocation);
 void add_version_command(CLI::App& app, Invocation& invocation);
 

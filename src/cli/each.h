@@ -5,17 +5,23 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/command.h"
 
 namespace diatom::cli {
 
-// Goes through all names; the first error is the verb's, after the others have had their turn.
+// Goes through all names. Each error is printed when it comes, and makes the verb's exit status 1; an interrupt ends
+// it.
 inline Result<int> for_each_name(const std::vector<std::string>& names,
                                  const std::function<Result<>(const std::string&)>& act) {
-  Result<> first;
-  for (const auto& name : names)
-    if (auto result = act(name); !result && first) first = result;
-  TRY(first);
-  return 0;
+  int code = 0;
+  for (const auto& name : names) {
+    auto result = act(name);
+    if (result) continue;
+    if (result.error().code == Errc::cancelled) TRY(result);
+    print_error(result.error());
+    code = 1;
+  }
+  return code;
 }
 
 }  // namespace diatom::cli

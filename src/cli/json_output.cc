@@ -10,11 +10,28 @@ namespace diatom::cli {
 
 namespace {
 
-using nlohmann::ordered_json;
+void print_line(FILE* out, const Json& value, int indent) { fmt::print(out, "{}\n", print_json(value, indent)); }
 
-void print_line(FILE* out, const ordered_json& value, int indent) {
-  // Bytes of a guest need not be UTF-8: replaced rather than thrown at.
-  fmt::print(out, "{}\n", value.dump(indent, ' ', false, ordered_json::error_handler_t::replace));
+// What docker always has in an image's Config: a template may name it though this image says nothing of it.
+Json image_config(const Json& document) {
+  static constexpr const char* texts[] = {"User", "WorkingDir"};
+  static constexpr const char* lists[] = {"Env", "Cmd", "Entrypoint"};
+  static constexpr const char* maps[] = {"ExposedPorts", "Volumes", "Labels"};
+  Json config = Json::object();
+  if (document.is_object() && document.contains("config") && document["config"].is_object())
+    config = document["config"];
+  for (const char* key : texts)
+    if (!config.contains(key)) config[key] = "";
+  for (const char* key : lists)
+    if (!config.contains(key)) config[key] = nullptr;
+  for (const char* key : maps)
+    if (!config.contains(key)) config[key] = nullptr;
+  return config;
+}
+
+std::string text_of(const Json& document, const char* key) {
+  bool there = document.is_object() && document.contains(key) && document[key].is_string();
+  return there ? document[key].get<std::string>() : "";
 }
 
 }  // namespace
@@ -29,7 +46,7 @@ std::string format_time(int64_t nanoseconds) {
 }
 
 void print_run_result(const RunResult& result, const Timing& timing) {
-  ordered_json stages = ordered_json::array();
+  Json stages = Json::array();
   for (const auto& stage : timing.stages()) stages.push_back({{"stage", stage.name}, {"at_us", stage.at.count()}});
   print_line(stderr,
              {{"id", result.id},
@@ -43,62 +60,67 @@ void print_run_result(const RunResult& result, const Timing& timing) {
              -1);
 }
 
+Json container_json(const ContainerInfo& info) {
+  Json spec = parse_foreign_json(info.spec_json);
+  return {{"Id", info.id},
+          {"Created", format_time(info.created_ns)},
+          {"Name", "/" + info.name},
+          {"Image", info.image_id},
+          {"State",
+           {{"Status", info.state},
+            {"Running", info.state == "running"},
+            {"OOMKilled", info.oom_killed},
+            {"ExitCode", info.exit_code},
+            {"Signal", info.signal},
+            {"Error", info.error},
+            {"StartedAt", format_time(info.started_ns)},
+            {"FinishedAt", format_time(info.finished_ns)}}},
+          {"Engine", {{"Name", info.engine}, {"Accelerator", info.accelerator}, {"Kernel", info.kernel}}},
+          {"Config", spec.is_discarded() ? Json() : spec}};
+}
+
 void print_containers_json(const std::vector<ContainerInfo>& containers) {
-  ordered_json list = ordered_json::array();
-  for (const ContainerInfo& info : containers) {
-    ordered_json spec = ordered_json::parse(info.spec_json, nullptr, false);
-    list.push_back({{"Id", info.id},
-                    {"Created", format_time(info.created_ns)},
-                    {"Name", "/" + info.name},
-                    {"Image", info.image_id},
-                    {"State",
-                     {{"Status", info.state},
-                      {"Running", info.state == "running"},
-                      {"OOMKilled", info.oom_killed},
-                      {"ExitCode", info.exit_code},
-                      {"Signal", info.signal},
-                      {"Error", info.error},
-                      {"StartedAt", format_time(info.started_ns)},
-                      {"FinishedAt", format_time(info.finished_ns)}}},
-                    {"Engine", {{"Name", info.engine}, {"Accelerator", info.accelerator}, {"Kernel", info.kernel}}},
-                    {"Config", spec.is_discarded() ? ordered_json() : spec}});
-  }
+  Json list = Json::array();
+  for (const ContainerInfo& info : containers) list.push_back(container_json(info));
   print_line(stdout, list, 4);
 }
 
 void print_image_list_json(const std::vector<ImageInfo>& images) {
-  ordered_json list = ordered_json::array();
+  Json list = Json::array();
   for (const ImageInfo& image : images)
     list.push_back(
         {{"Id", image.id}, {"RepoTags", image.tags}, {"Created", image.created}, {"Size", image.size_bytes}});
   print_line(stdout, list, 2);
 }
 
-void print_images_json(const std::vector<ImageInfo>& images) {
-  ordered_json list = ordered_json::array();
-  for (const ImageInfo& image : images) {
-    ordered_json document = ordered_json::parse(image.config_json, nullptr, false);
-    ordered_json config = document.is_object() ? document.value("config", ordered_json()) : ordered_json();
-    ordered_json device = ordered_json::array();
-    for (const ImageExtent& extent : image.root_device)
-      device.push_back({{"Path", extent.path}, {"Bytes", extent.bytes}});
-    list.push_back({{"Id", image.id},
-                    {"RepoTags", image.tags},
-                    {"Manifest", image.manifest_digest},
-                    {"Created", image.created},
-                    {"Loaded", format_time(image.loaded_ns)},
-                    {"Architecture", image.architecture},
-                    {"Os", image.os},
-                    {"Size", image.size_bytes},
-                    {"Config", config},
-                    {"RootFS", {{"Type", "layers"}, {"Layers", image.layers}}},
-                    {"RootDevice", device}});
-  }
-  print_line(stdout, list, 4);
+Json image_json(const ImageInfo& image) {
+  Json document = parse_foreign_json(image.config_json);
+  Json device = Json::array();
+  for (const ImageExtent& extent : image.root_device)
+    device.push_back({{"Path", extent.path}, {"Bytes", extent.bytes}});
+  return {{"Id", image.id},
+          {"RepoTags", image.tags},
+          {"RepoDigests", image.digests},
+          {"Manifest", image.manifest_digest},
+          {"Created", image.created},
+          {"Loaded", format_time(image.loaded_ns)},
+          {"Author", text_of(document, "author")},
+          {"Architecture", image.architecture},
+          {"Variant", image.variant},
+          {"Os", image.os},
+          {"Size", image.size_bytes},
+          {"Config", image_config(document)},
+          {"RootFS", {{"Type", "layers"}, {"Layers", image.layers}}},
+          {"RootDevice", device}};
+}
+
+std::string shown_id(const std::string& id, bool whole) {
+  size_t begin = id.find(':') + 1;  // 0 where there is none
+  return whole ? id : id.substr(begin, 12);
 }
 
 void print_doctor_json(const DoctorReport& report) {
-  ordered_json checks = ordered_json::array();
+  Json checks = Json::array();
   for (const DoctorCheck& check : report.checks)
     checks.push_back({{"name", check.name},
                       {"ok", check.ok},

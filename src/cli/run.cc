@@ -2,9 +2,6 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <charconv>
 #include <cstdlib>
 #include <memory>
@@ -13,7 +10,10 @@
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/json_output.h"
+#include "cli/options.h"
+#include "cli/pull.h"
 #include "cli/timing.h"
+#include "cli/transfer_flags.h"
 #include "diatom/runtime.h"
 
 namespace diatom::cli {
@@ -31,6 +31,10 @@ struct Flags {
   std::string cpus;
   std::string cidfile;
   std::vector<std::string> command;
+  std::string pull = "missing";
+  std::string platform;
+  AccessFlags access;
+  bool quiet = false;
   bool entrypoint_given = false;
   bool timing = false;
   bool json = false;
@@ -110,8 +114,40 @@ Result<ContainerSpec> finish_spec(Flags& flags) {
   return spec;
 }
 
+// stdout is the program's: everything about the image goes to stderr.
+Result<> pull_for_run(const ContainerSpec& spec, const Flags& flags, PullPolicy policy) {
+  PullOptions options;
+  options.policy = policy;
+  options.platform = flags.platform;
+  options.access = TRY(registry_access(flags.access));
+  Images images = TRY(Images::open());
+  ProgressMode mode = flags.quiet ? ProgressMode::none : resolve_progress_mode(ProgressMode::automatic, STDERR_FILENO);
+  TRY(pull_image(images, spec.image, std::move(options), mode, STDERR_FILENO));
+  return {};
+}
+
+// Not asked beforehand: the run itself sees whether the image is there, and one that is costs nothing more.
+Result<bool> image_is_missing(const std::string& name) {
+  Images images = TRY(Images::open());
+  auto found = images.inspect(name);
+  return !found && found.error().code == Errc::not_found;
+}
+
+Result<RunResult> run_pulling(Runtime& runtime, const ContainerSpec& spec, const RunOptions& options,
+                              const Flags& flags, PullPolicy policy) {
+  bool ask_first = policy == PullPolicy::always || policy == PullPolicy::newer || !flags.platform.empty();
+  if (ask_first) TRY(pull_for_run(spec, flags, policy));
+  auto result = runtime.run(spec, options);
+  if (result || ask_first || policy == PullPolicy::never || result.error().code != Errc::not_found) return result;
+  if (!TRY(image_is_missing(spec.image))) return result;
+  if (!flags.quiet) std::fputs(fmt::format("Unable to find image '{}' locally\n", spec.image).c_str(), stderr);
+  TRY(pull_for_run(spec, flags, policy));
+  return runtime.run(spec, options);
+}
+
 Result<int> run(Flags& flags) {
   ContainerSpec spec = TRY(finish_spec(flags));
+  PullPolicy policy = TRY(parse_pull_policy(flags.pull));
   if (spec.tty && spec.open_stdin && ::isatty(0) == 0)
     return fail(Errc::invalid_argument, "run " + spec.image + ": the input device is not a TTY",
                 "leave -t out when stdin is a pipe or a file");
@@ -135,7 +171,7 @@ Result<int> run(Flags& flags) {
   options.on_created = [&](const std::string& id) {
     if (cidfile) cid_written = write_all(cidfile.get(), id);
   };
-  RunResult result = TRY(runtime.run(spec, options));
+  RunResult result = TRY(run_pulling(runtime, spec, options, flags, policy));
   TRY(cid_written);
   if (flags.timing) timing.print(stderr);
   if (flags.json) print_run_result(result, timing);
@@ -153,10 +189,6 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   verb->add_flag("--rm", spec.auto_remove, "remove the container when it ends");
   verb->add_flag("-i,--interactive", spec.open_stdin, "keep stdin open and send it to the program");
   verb->add_flag("-t,--tty", spec.tty, "give the program a terminal");
-  auto one = [](CLI::Option* option) { return option->allow_extra_args(false)->expected(1)->take_last(); };
-  auto many = [](CLI::Option* option) {
-    return option->allow_extra_args(false)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  };
   many(verb->add_option("-e,--env", flags->env, "set a variable: KEY=VALUE, or KEY to pass it on"));
   many(verb->add_option("--env-file", flags->env_files, "read variables from a file"));
   one(verb->add_option("-w,--workdir", spec.working_dir, "working directory of the program"));
@@ -170,6 +202,10 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   many(verb->add_option("--tmpfs", flags->tmpfs, "mount a tmpfs: PATH[:OPTIONS]"));
   many(verb->add_option("-l,--label", flags->labels, "set a label: KEY=VALUE"));
   one(verb->add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
+  one(verb->add_option("--pull", flags->pull, "when to ask the registry: always, newer, missing (default), never"));
+  one(verb->add_option("--platform", flags->platform, "os/arch[/variant] of the image (default: the host's)"));
+  add_access_flags(*verb, flags->access);
+  verb->add_flag("-q,--quiet", flags->quiet, "say nothing of a pull");
   one(verb->add_option("--cidfile", flags->cidfile, "write the container's id to a file"));
   verb->add_flag("--timing", flags->timing, "print what each stage took to stderr");
   verb->add_flag("--json", flags->json, "print a JSON object about the run to stderr when it has ended");

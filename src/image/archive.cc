@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "image/unpack.h"
 #include "rootfs/inflate.h"
 #include "rootfs/path.h"
 
@@ -88,6 +89,24 @@ class Folder final : public Archive {
   const CancelToken& cancel_;
 };
 
+// An archive that inflates without end is stopped where a layer would be.
+class Bounded final : public rootfs::ByteSource {
+ public:
+  Bounded(rootfs::ByteSource& source, uint64_t limit) : source_(source), limit_(limit) {}
+  Result<size_t> read(std::span<std::byte> out) override {
+    size_t got = TRY(source_.read(out));
+    bytes_ += got;
+    if (bytes_ <= limit_) return got;
+    return fail(Errc::invalid_argument, "it is larger than " + std::to_string(limit_) + " bytes when inflated",
+                "raise DIATOM_MAX_LAYER_SIZE if you trust it");
+  }
+
+ private:
+  rootfs::ByteSource& source_;
+  uint64_t limit_;
+  uint64_t bytes_ = 0;
+};
+
 // A tar, brought into the content store as a whole.
 class Tar final : public Archive {
  public:
@@ -96,7 +115,9 @@ class Tar final : public Archive {
     auto tar = std::make_unique<Tar>();
     FileSource file(fd, cancel);
     auto inflated = TRY(rootfs::inflate(file));
-    auto result = tar->ingest(*inflated, paths);
+    rootfs::LayerLimits limits = TRY(layer_limits());
+    Bounded bounded(*inflated, limits.max_bytes);
+    auto result = tar->ingest(bounded, paths);
     if (!result)
       return fail(result.error().code, "read archive " + name + ": " + result.error().message, result.error().hint);
     return tar;

@@ -4,8 +4,8 @@
 #include <atomic>
 #include <map>
 #include <set>
-#include <thread>
 
+#include "base/worker_threads.h"
 #include "image/progress.h"
 #include "image/registry/registry_client.h"
 #include "image/stored_blob.h"
@@ -75,8 +75,7 @@ class Pusher {
       }
     };
     {
-      std::vector<std::jthread> workers;
-      for (size_t i = 1; i < std::min(blobs.size(), most_uploads); ++i) workers.emplace_back(work);
+      WorkerThreads workers(std::min(blobs.size(), most_uploads), work);
       work();
     }
     const Error* error = nullptr;

@@ -10,10 +10,10 @@
 #include <mutex>
 #include <optional>
 #include <set>
-#include <thread>
 
 #include "base/platform/platform.h"
 #include "base/size.h"
+#include "base/worker_threads.h"
 #include "rootfs/image.h"
 #include "rootfs/layer_index.h"
 #include "store/content_store.h"
@@ -154,7 +154,7 @@ class Work {
 
   // The lock file stays until the store is swept: whoever removed it could take it from under a third one.
   Result<std::optional<FileLock>> claim(const Item& item) {
-    fs::path path = paths_.ingest() / ("layer-" + layers_[item.layer].diff_id.hex() + ".lock");
+    fs::path path = paths_.ingest() / (layers_[item.layer].diff_id.hex() + ".lock");
     if (!item.put_off) return FileLock::try_acquire(path);
     return std::optional(TRY(FileLock::acquire(path, cancel_)));
   }
@@ -206,9 +206,7 @@ Result<std::vector<store::LayerRecord>> unpack_layers(const store::Paths& paths,
   rootfs::LayerLimits limits = TRY(layer_limits());
   Work work(paths, layers, cancel);
   {
-    std::vector<std::jthread> workers;
-    size_t count = std::min<size_t>(work.size(), platform::host_info().cpus);
-    for (size_t i = 1; i < count; ++i) workers.emplace_back([&] { work.run(limits); });
+    WorkerThreads workers(std::min<size_t>(work.size(), platform::host_info().cpus), [&] { work.run(limits); });
     work.run(limits);
   }
   return work.finish();

@@ -13,11 +13,11 @@ namespace diatom::rootfs {
 
 namespace {
 
-constexpr uint64_t largest_index = 4ULL << 30;
+constexpr uint64_t largest_index = 1ULL << 30;
 
 Result<std::string> read_index(int fd) {
   uint64_t size = TRY(file_size(fd));
-  if (size > largest_index) return fail(Errc::invalid_argument, "read layer index: larger than 4 GiB");
+  if (size > largest_index) return fail(Errc::invalid_argument, "read layer index: larger than 1 GiB");
   std::string bytes(size, '\0');
   TRY(pread_all(fd, std::as_writable_bytes(std::span(bytes)), 0));
   return bytes;
@@ -34,12 +34,15 @@ Result<ImageInfo> write_image(std::span<const LayerFiles> layers, std::string_vi
     indexes.push_back(TRY(read_index(layers[number].index_fd)));
     LayerIndex index = TRY(decode_index(indexes.back()));
     data_bytes.push_back(index.header.data_bytes);
-    for (const Entry& entry : index.entries)
+    uint64_t done = 0;
+    for (const Entry& entry : index.entries) {
+      if (++done % 4096 == 0) TRY(cancel.check());
       if (auto applied = tree.apply(entry, number); !applied)
         return fail(applied.error().code,
                     "layer " + std::to_string(number + 1) + " (sha256:" + index.header.diff_id.substr(0, 12) +
                         "): " + applied.error().message,
                     applied.error().hint);
+    }
     TRY(cancel.check());
   }
   return write_erofs(tree, data_bytes, identity, out_fd, cancel);

@@ -28,18 +28,20 @@ constexpr uint64_t largest_file = 8ULL << 40;  // with everything else it must f
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
 
-// libarchive turns the UTF-8 names of pax headers into the locale's; this makes that the identity, for this thread
+// libarchive turns the names of pax headers from UTF-8 into the locale's characters. If that is UTF-8, too, it composes
+// them on the way (NFC): "e" and U+0301 come out as U+00E9, another name, which may be another file's. In the C locale
+// whatever is not ASCII cannot be turned, and then it leaves us the bytes as they are, with a warning. For this thread,
 // and for as long as the object lives.
-class Utf8Locale {
+class CLocale {
  public:
-  Utf8Locale() : locale_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr)) {
+  CLocale() : locale_(::newlocale(LC_CTYPE_MASK, "C", nullptr)) {
     if (locale_ != nullptr) before_ = ::uselocale(locale_);
   }
-  Utf8Locale(const Utf8Locale&) = delete;
-  Utf8Locale& operator=(const Utf8Locale&) = delete;
-  Utf8Locale(Utf8Locale&&) = delete;
-  Utf8Locale& operator=(Utf8Locale&&) = delete;
-  ~Utf8Locale() {
+  CLocale(const CLocale&) = delete;
+  CLocale& operator=(const CLocale&) = delete;
+  CLocale(CLocale&&) = delete;
+  CLocale& operator=(CLocale&&) = delete;
+  ~CLocale() {
     if (locale_ == nullptr) return;
     ::uselocale(before_);
     ::freelocale(locale_);
@@ -312,7 +314,7 @@ class LayerWriter {
 
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel) {
-  Utf8Locale locale;
+  CLocale locale;
   auto named = [&](const Error& error) {
     return std::unexpected(Error{error.code, "layer " + std::string(name) + ": " + error.message, error.hint});
   };

@@ -11,7 +11,7 @@ namespace diatom::rootfs {
 namespace {
 
 constexpr std::string_view magic = "DIATLYR1";
-constexpr size_t smallest_entry = 53;  // one without any string
+constexpr size_t smallest_entry = 55;  // one without any string
 
 std::unexpected<Error> damaged(std::string_view why) {
   return fail(Errc::internal, "read layer index: " + std::string(why), "load or pull the image again");

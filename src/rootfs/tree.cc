@@ -129,7 +129,9 @@ Result<> Tree::apply(const Entry& entry, uint32_t layer) {
   if (entry.kind == EntryKind::opaque) {
     unsigned hops = 0;
     Inode* directory = TRY(step_into(*root_, entry.path, layer, false, hops));
-    if (directory != nullptr) remove_lower(*directory, layer);
+    // Said twice, it is not done twice: a hostile layer says it a million times.
+    if (directory != nullptr && directory->opaque_since != layer + 1) remove_lower(*directory, layer);
+    if (directory != nullptr) directory->opaque_since = layer + 1;
     return {};
   }
   Place place = TRY(find_place(entry.path, layer, entry.kind != EntryKind::whiteout));

@@ -37,7 +37,8 @@ struct Inode {
   std::string_view target;
   std::string_view xattrs;
   uint32_t depth = 0;
-  Inode* parent = nullptr;  // of a directory; the root's is itself
+  uint32_t opaque_since = 0;  // directory: 1 + the last layer that hid what was below; 0 = none
+  Inode* parent = nullptr;    // of a directory; the root's is itself
   std::unique_ptr<Directory> children;
   // Set by the EROFS writer.
   uint32_t links = 0;

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "base/platform/platform.h"
+
 namespace diatom::store {
 
 namespace {
@@ -19,10 +21,10 @@ Result<Ingest> Ingest::create(const Paths& paths) {
 }
 
 Result<> Ingest::commit(const std::filesystem::path& to) {
-  TRY(sync_fd(fd_.get()));
+  platform::start_writeback(fd_.get());
   if (::rename(path_.path().c_str(), to.c_str()) < 0) return fail_errno("rename to " + to.string());
   path_.keep();
-  return sync_directory(to.parent_path());
+  return {};
 }
 
 Result<BlobWriter> BlobWriter::create(const Paths& paths) { return BlobWriter(paths, TRY(Ingest::create(paths))); }

@@ -26,7 +26,9 @@ class Ingest {
  public:
   static Result<Ingest> create(const Paths& paths);
   int fd() const { return fd_.get(); }
-  // Its content reaches the disk, then it gets its name; one that is there already is replaced by its equal.
+  // Gives it its name; one that is there already is replaced by its equal. Its content begins to be written out, and
+  // has reached the disk for certain once an image that needs it has been put (ImageStore::put): what no image names
+  // after a power cut is swept away unread.
   Result<> commit(const std::filesystem::path& to);
 
  private:

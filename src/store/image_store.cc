@@ -1,5 +1,7 @@
 #include "store/image_store.h"
 
+#include <fcntl.h>
+
 #include <set>
 
 #include "base/file.h"
@@ -20,13 +22,13 @@ void remove_unnamed(const fs::path& directory, const std::set<std::string>& name
     }
 }
 
-// mkstemp(3) made the names.
+// mkstemp(3) made the names, or they are the locks of layers.
 void remove_ingested(const fs::path& directory) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(directory, error)) {
     std::error_code ignored;
-    if (entry.is_regular_file(ignored) && entry.path().filename().string().size() == 6)
-      fs::remove(entry.path(), ignored);
+    bool ours = entry.path().filename().string().size() == 6 || oci::is_sha256_hex(entry.path().stem().string());
+    if (ours && entry.is_regular_file(ignored)) fs::remove(entry.path(), ignored);
   }
 }
 
@@ -50,17 +52,43 @@ Result<std::optional<LayerRecord>> ImageStore::layer(const std::string& diff_id)
                                    static_cast<uint64_t>(query.number(1)), static_cast<uint64_t>(query.number(2)), ""});
 }
 
+// Once for an image, at its end: by then most of it has been written out already (Ingest::commit).
+Result<> ImageStore::sync_content(const ImageRecord& image) {
+  std::vector<fs::path> files = {paths_.blobs() / image.id, paths_.blobs() / image.manifest,
+                                 paths_.image_metadata(image.id)};
+  for (const LayerRecord& layer : image.layers) {
+    files.push_back(paths_.blobs() / layer.blob);
+    if (TRY(this->layer(layer.diff_id))) continue;  // recorded, so it is on the disk
+    files.push_back(paths_.layer_data(layer.diff_id));
+    files.push_back(paths_.layer_index(layer.diff_id));
+  }
+  for (const fs::path& file : files) {
+    UniqueFd fd = TRY(open_file(file, O_RDONLY));
+    TRY(sync_fd(fd.get()));
+  }
+  for (const fs::path& directory : {paths_.blobs(), paths_.layers(), paths_.images()}) TRY(sync_directory(directory));
+  return {};
+}
+
 Result<> ImageStore::put(const ImageRecord& image) {
+  TRY(sync_content(image));
   Database::Transaction transaction = TRY(database_.begin());
-  Statement insert = TRY(database_.prepare("INSERT OR IGNORE INTO images VALUES (?, ?, ?, ?)"));
+  Statement insert = TRY(database_.prepare(
+      "INSERT INTO images VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET manifest = excluded.manifest, "
+      "metadata_bytes = excluded.metadata_bytes, loaded_ns = excluded.loaded_ns"));
   insert.bind(image.id).bind(image.manifest).bind(static_cast<int64_t>(image.metadata_bytes)).bind(image.loaded_ns);
   TRY(insert.run());
+  // The same image may come in another packing: its layers are the same, and their blobs are not.
+  Statement unlink = TRY(database_.prepare("DELETE FROM image_layers WHERE image = ?"));
+  TRY(unlink.bind(image.id).run());
   for (size_t i = 0; i < image.layers.size(); ++i) {
     const LayerRecord& layer = image.layers[i];
-    Statement put_layer = TRY(database_.prepare("INSERT OR IGNORE INTO layers VALUES (?, ?, ?, ?)"));
+    Statement put_layer = TRY(database_.prepare(
+        "INSERT INTO layers VALUES (?, ?, ?, ?) ON CONFLICT (diff_id) DO UPDATE SET data_bytes = excluded.data_bytes, "
+        "tar_bytes = excluded.tar_bytes, entries = excluded.entries"));
     put_layer.bind(layer.diff_id).bind(static_cast<int64_t>(layer.data_bytes));
     TRY(put_layer.bind(static_cast<int64_t>(layer.tar_bytes)).bind(static_cast<int64_t>(layer.entries)).run());
-    Statement link = TRY(database_.prepare("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?, ?)"));
+    Statement link = TRY(database_.prepare("INSERT INTO image_layers VALUES (?, ?, ?, ?)"));
     TRY(link.bind(image.id).bind(static_cast<int64_t>(i)).bind(layer.diff_id).bind(layer.blob).run());
   }
   for (const std::string& tag : image.tags) TRY(set_tag(tag, image.id));

@@ -60,6 +60,7 @@ class ImageStore {
   Result<> sweep();
 
  private:
+  Result<> sync_content(const ImageRecord& image);
   Result<ImageRecord> read(const std::string& id);
   Result<std::vector<std::string>> column(std::string_view sql,
                                           std::initializer_list<std::string_view> parameters = {});

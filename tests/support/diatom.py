@@ -14,6 +14,17 @@ BINARY = pathlib.Path(os.environ.get('DIATOM_BINARY', ROOT / 'build/bin/diatom')
 DEADLINE = float(os.environ.get('DIATOM_TEST_DEADLINE', '120'))
 
 
+def need(test: unittest.TestCase, thing: str, there: bool, reason: str):
+    """Skips the test, and says why, unless `there`; a failure instead when DIATOM_REQUIRE (a list with commas) has the
+    thing, or "all": a machine that should have it must not pass by skipping."""
+    if there:
+        return
+    required = os.environ.get('DIATOM_REQUIRE', '').split(',')
+    if thing in required or 'all' in required:
+        test.fail(f'DIATOM_REQUIRE={",".join(required)}, and {reason}')
+    test.skipTest(reason)
+
+
 class Home:
     """A DIATOM_HOME and DIATOM_RUN in a temporary folder; `with Home() as home:` removes them."""
 

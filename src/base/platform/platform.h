@@ -15,6 +15,9 @@ namespace diatom::platform {
 // fdatasync (Linux) or F_FULLFSYNC (macOS). -1 and errno on failure.
 int sync_data(int fd);
 
+// Begins to write out what the file holds in memory, where the system can be asked to; waits for nothing.
+void start_writeback(int fd);
+
 // Copies a file that may be sparse: by reflink or clonefile where the file system can, else data extents only.
 // `to` must not exist; it is removed again when the copy fails.
 Result<> clone_file(const std::filesystem::path& from, const std::filesystem::path& to);

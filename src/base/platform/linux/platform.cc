@@ -25,6 +25,8 @@ namespace diatom::platform {
 
 int sync_data(int fd) { return ::fdatasync(fd); }
 
+void start_writeback(int fd) { ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
+
 namespace {
 
 // Copies [offset, offset + length) inside the kernel; falls back to read/write across file systems.
