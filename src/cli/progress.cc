@@ -41,6 +41,7 @@ std::string_view phase_name(Phase phase) {
 }
 
 bool moves_bytes(Phase phase) { return phase == Phase::downloading || phase == Phase::uploading; }
+bool has_ended(Phase phase) { return phase == Phase::done || phase == Phase::exists || phase == Phase::mounted; }
 
 // "[=====>    ] 1.2MB/3.4MB"; without the bar where there is no room for it.
 std::string bar(const TransferProgress& now, size_t columns) {
@@ -94,8 +95,6 @@ ProgressSink terminal_sink(int fd) {
           .now = [] { return std::chrono::steady_clock::now(); }};
 }
 
-bool Progress::Blob::active() const { return moves_bytes(now.phase); }
-
 Progress::Progress(ProgressMode mode, Transfer transfer, ProgressSink sink)
     : mode_(mode), transfer_(transfer), sink_(std::move(sink)), last_draw_(sink_.now() - frame) {}
 
@@ -106,12 +105,10 @@ ProgressHandler Progress::handler() {
   return [this](const TransferProgress& event) { on_progress(event); };
 }
 
-Progress::Blob& Progress::blob(const std::string& id) {
-  auto found = by_id_.find(id);
-  if (found != by_id_.end()) return *found->second;
-  blobs_.push_back(std::make_unique<Blob>());
-  by_id_[id] = blobs_.back().get();
-  return *blobs_.back();
+TransferProgress& Progress::blob(const std::string& id) {
+  auto [entry, is_new] = by_id_.try_emplace(id, nullptr);
+  if (is_new) entry->second = &blobs_.emplace_back();
+  return *entry->second;
 }
 
 void Progress::on_progress(const TransferProgress& event) {
@@ -126,9 +123,9 @@ void Progress::on_progress(const TransferProgress& event) {
     return;
   }
   bool is_new = !by_id_.contains(event.id);
-  Blob& blob = this->blob(event.id);
-  bool changes = is_new || blob.now.phase != event.phase || event.phase == Phase::retrying;
-  blob.now = event;
+  TransferProgress& blob = this->blob(event.id);
+  bool changes = is_new || blob.phase != event.phase || event.phase == Phase::retrying;
+  blob = event;
   if (mode_ == ProgressMode::plain) {
     if (changes)
       sink_.write(printable(fmt::format("{}: {}{}", event.id, status(event.phase),
@@ -136,8 +133,8 @@ void Progress::on_progress(const TransferProgress& event) {
                   "\n");
     return;
   }
-  bool silence_follows = changes && std::ranges::none_of(blobs_, [](const auto& other) { return other->active(); }) &&
-                         event.phase != Phase::waiting;
+  bool silence_follows =
+      changes && event.phase != Phase::waiting && std::ranges::none_of(blobs_, moves_bytes, &TransferProgress::phase);
   if (silence_follows || sink_.now() - last_draw_ >= frame) draw(false);
 }
 
@@ -162,15 +159,31 @@ std::string_view Progress::status(Phase phase) const {
   return "";
 }
 
-std::string Progress::bar_line(const Blob& blob, size_t columns) const {
-  std::string line = fmt::format("{}: {}", blob.now.id, status(blob.now.phase));
-  if (!blob.now.note.empty()) line += " " + blob.now.note;
+std::string Progress::bar_line(const TransferProgress& blob, size_t columns) const {
+  std::string line = fmt::format("{}: {}", blob.id, status(blob.phase));
+  if (!blob.note.empty()) line += " " + blob.note;
   line = printable(line);
-  if (blob.active()) {
+  if (moves_bytes(blob.phase)) {
     size_t used = display_width(line) + 1;
-    line += " " + bar(blob.now, columns > used ? columns - used : 0);
+    line += " " + bar(blob, columns > used ? columns - used : 0);
   }
   return ellipsis(line, columns);
+}
+
+// Those that there is room for. What does not fit would scroll away and could not be drawn again: those that have ended
+// give way first, and a line says how many did.
+std::vector<const TransferProgress*> Progress::shown(size_t lines) const {
+  size_t to_hide = blobs_.size() > lines ? blobs_.size() - lines + 1 : 0;
+  std::vector<const TransferProgress*> shown;
+  for (const TransferProgress& blob : blobs_) {
+    bool gives_way = to_hide > 0 && has_ended(blob.phase);
+    if (gives_way)
+      --to_hide;
+    else
+      shown.push_back(&blob);
+  }
+  shown.resize(shown.size() - to_hide);
+  return shown;
 }
 
 // Terminals break lines anew when they become narrower.
@@ -190,28 +203,14 @@ void Progress::draw(bool everything) {
   text += "\r";
   // Never the last column: there some terminals would begin a new line.
   size_t columns = std::max<size_t>(size.columns, 2) - 1;
-  // What does not fit would scroll away and could not be drawn again: those that have ended wait for the last frame.
-  size_t room = everything ? blobs_.size() : std::max<size_t>(size.rows, 3) - 2;
-  size_t ended = 0;
-  for (const auto& blob : blobs_) ended += blob->now.phase == Phase::done || blob->now.phase == Phase::exists;
-  size_t hidden_ended = blobs_.size() > room ? std::min(ended, blobs_.size() - room + 1) : 0;
+  auto lines = shown(everything ? blobs_.size() : std::max<size_t>(size.rows, 3) - 2);
   drawn_.clear();
-  size_t left_out = 0;
   auto add = [&](const std::string& line) {
     drawn_.push_back(display_width(line));
     text += line + "\x1b[K\n";
   };
-  for (const auto& blob : blobs_) {
-    bool has_ended = blob->now.phase == Phase::done || blob->now.phase == Phase::exists;
-    bool fits = blobs_.size() <= room || drawn_.size() + 1 < room;
-    if (!fits || (has_ended && hidden_ended > 0)) {
-      if (has_ended && hidden_ended > 0) --hidden_ended;
-      ++left_out;
-      continue;
-    }
-    add(bar_line(*blob, columns));
-  }
-  if (left_out > 0) add(ellipsis(fmt::format("… and {} more", left_out), columns));
+  for (const TransferProgress* blob : lines) add(bar_line(*blob, columns));
+  if (lines.size() < blobs_.size()) add(ellipsis(fmt::format("… and {} more", blobs_.size() - lines.size()), columns));
   sink_.write(text + "\x1b[J");
 }
 
@@ -220,7 +219,7 @@ void Progress::erase() {
   TerminalSize size = sink_.terminal_size();
   size_t up = std::min(rows_drawn(size.columns), size.rows - 1);
   drawn_.clear();
-  sink_.write(fmt::format("\x1b[{}A\r\x1b[J", up));
+  sink_.write((up > 0 ? fmt::format("\x1b[{}A", up) : "") + "\r\x1b[J");
 }
 
 void Progress::line(std::string_view text) {

@@ -5,9 +5,9 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,24 +55,20 @@ class Progress {
   void finish();
 
  private:
-  struct Blob {
-    TransferProgress now;
-    bool active() const;
-  };
-
   void on_progress(const TransferProgress& event);
   void draw(bool everything);
   void erase();
-  std::string bar_line(const Blob& blob, size_t columns) const;
+  std::vector<const TransferProgress*> shown(size_t lines) const;
+  std::string bar_line(const TransferProgress& blob, size_t columns) const;
   std::string_view status(TransferProgress::Phase phase) const;
   size_t rows_drawn(size_t columns) const;
-  Blob& blob(const std::string& id);
+  TransferProgress& blob(const std::string& id);
 
   ProgressMode mode_;
   Transfer transfer_;
   ProgressSink sink_;
-  std::vector<std::unique_ptr<Blob>> blobs_;  // in the order of their first event
-  std::map<std::string, Blob*, std::less<>> by_id_;
+  std::deque<TransferProgress> blobs_;  // the last event of each, in the order of their first ones
+  std::map<std::string, TransferProgress*, std::less<>> by_id_;
   std::vector<size_t> drawn_;  // the width of each line on the screen
   std::chrono::steady_clock::time_point last_draw_;
 };

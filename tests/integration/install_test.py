@@ -80,7 +80,7 @@ class Install(unittest.TestCase):
         home.mkdir()
         os.chown(home, int(NOBODY), int(NOBODY))
         for words, wanted in ((['image', 'load', '-i', self.archive], 'Loaded image: small:1\n'),
-                              (['image', 'ls', '-q'], '\n'), (['images'], 'small:1 '), (['doctor'], 'containers run here')):
+                              (['image', 'ls', '-q'], '\n'), (['images'], 'small        1 '), (['doctor'], 'containers run here')):
             result = self.run_installed(str(home), *words, as_nobody=True)
             self.assertEqual(result.returncode, 0, (words, result.stderr))
             self.assertIn(wanted, result.stdout.decode())
