@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,11 @@ int remaining_ms(Clock::time_point deadline) {
   report_and_exit(report);
 }
 
+bool is_program(const std::string& path) {
+  struct stat status{};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
 }  // namespace
 
 std::optional<std::string> find_program(std::string_view name) {
@@ -77,7 +83,7 @@ std::optional<std::string> find_program(std::string_view name) {
   for (size_t begin = 0; begin <= list.size();) {
     size_t end = std::min(list.find(':', begin), list.size());
     std::string candidate = list.substr(begin, end - begin) + "/" + std::string(name);
-    if (end > begin && ::access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (end > begin && is_program(candidate)) return candidate;
     begin = end + 1;
   }
   return std::nullopt;

@@ -24,6 +24,14 @@ auto retry(Call call) {
   return result;
 }
 
+// Whoever held a lock before may have renamed or removed its file: then what we hold is nobody's.
+bool is_still(const fs::path& path, int fd) {
+  struct stat named{};
+  struct stat held{};
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &held) == 0 && named.st_dev == held.st_dev &&
+         named.st_ino == held.st_ino;
+}
+
 }  // namespace
 
 Result<UniqueFd> open_file(const fs::path& path, int flags, mode_t mode) {
@@ -113,15 +121,16 @@ Result<uint64_t> file_size(int fd) {
 }
 
 Result<> replace_file(const fs::path& path, std::string_view content) {
-  TemporaryPath tmp(path.string() + ".tmp");
-  {
-    UniqueFd fd = TRY(open_file(tmp.path(), O_WRONLY | O_CREAT | O_TRUNC));
-    TRY(write_all(fd.get(), content));
-    TRY(sync_fd(fd.get()));
-  }
-  if (::rename(tmp.path().c_str(), path.c_str()) < 0) return fail_errno("rename to " + path.string());
+  fs::path name = path.string() + ".tmp";
+  // Writers take turns; what one left that was killed is the next one's to write over.
+  FileLock lock = TRY(FileLock::acquire(name));
+  TemporaryPath tmp(name);
+  if (::ftruncate(lock.fd(), 0) < 0) return fail_errno("truncate " + name.string());
+  TRY(write_all(lock.fd(), content));
+  TRY(sync_fd(lock.fd()));
+  if (::rename(name.c_str(), path.c_str()) < 0) return fail_errno("rename to " + path.string());
   tmp.keep();
-  return sync_directory(path.parent_path());
+  return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 Result<> make_directories(const fs::path& path) {
@@ -146,10 +155,12 @@ Result<> remove_tree(const fs::path& path) {
 }
 
 Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {
-  UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
-  if (retry([&] { return ::flock(fd.get(), mode == Mode::shared ? LOCK_SH : LOCK_EX); }) < 0)
-    return fail_errno("lock " + path.string());
-  return FileLock(std::move(fd));
+  for (;;) {
+    UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
+    if (retry([&] { return ::flock(fd.get(), mode == Mode::shared ? LOCK_SH : LOCK_EX); }) < 0)
+      return fail_errno("lock " + path.string());
+    if (is_still(path, fd.get())) return FileLock(std::move(fd));
+  }
 }
 
 // A lock that becomes free is no event that could be awaited beside the token: so it is tried a few dozen times a
@@ -163,12 +174,14 @@ Result<FileLock> FileLock::acquire(const fs::path& path, const CancelToken& canc
 }
 
 Result<std::optional<FileLock>> FileLock::try_acquire(const fs::path& path, Mode mode) {
-  UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
-  if (retry([&] { return ::flock(fd.get(), LOCK_NB | (mode == Mode::shared ? LOCK_SH : LOCK_EX)); }) < 0) {
-    if (errno == EWOULDBLOCK) return std::optional<FileLock>();
-    return fail_errno("lock " + path.string());
+  for (;;) {
+    UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT));
+    if (retry([&] { return ::flock(fd.get(), LOCK_NB | (mode == Mode::shared ? LOCK_SH : LOCK_EX)); }) < 0) {
+      if (errno == EWOULDBLOCK) return std::optional<FileLock>();
+      return fail_errno("lock " + path.string());
+    }
+    if (is_still(path, fd.get())) return std::optional<FileLock>(FileLock(std::move(fd)));
   }
-  return std::optional<FileLock>(FileLock(std::move(fd)));
 }
 
 TemporaryPath::~TemporaryPath() {

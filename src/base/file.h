@@ -46,7 +46,8 @@ Result<> replace_file(const fs::path& path, std::string_view content);
 Result<> make_directories(const fs::path& path);  // mode 0700 for what it makes
 Result<> remove_tree(const fs::path& path);       // a missing path is a success; links are not followed
 
-// An advisory lock (flock) on a file, made when missing; it goes with its holder, however that ends.
+// An advisory lock (flock) on a file, made when missing; it goes with its holder, however that ends. The holder may
+// rename or remove the file: whoever waited locks a new one of that name.
 class FileLock {
  public:
   enum class Mode { shared, exclusive };

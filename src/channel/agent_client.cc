@@ -85,8 +85,11 @@ void AgentClient::start_process(const std::string& id, const ProcessConfig& conf
 
   connection_->cork();
   call({"PUT", process_path(id)}, encode(config), [&process](std::optional<Response> answer) {
-    if (answer && answer->status == 200) return process.handlers.on_started({});
-    process.failed = true;
+    if (answer && answer->status == 200) {
+      process.started = true;
+      process.handlers.on_started({});
+      return try_exit(process);  // a guest may report the end before the beginning
+    }
     StartFailure failure{125, "the guest channel broke"};
     if (answer)
       failure = decode_start_failure(answer->body).value_or(StartFailure{125, "the agent refused without a reason"});
@@ -106,8 +109,10 @@ void AgentClient::start_process(const std::string& id, const ProcessConfig& conf
       process.exit = std::unexpected(broken("wait for process"));
     else if (answer->status != 200)
       process.exit = std::unexpected(refusal("wait for process", answer->body));
+    else if (auto report = decode_exit_report(answer->body))
+      process.exit = *report;
     else
-      process.exit = decode_exit_report(answer->body);
+      process.exit = fail(Errc::guest, "wait for process: " + report.error().message);
     try_exit(process);
   });
   connection_->uncork();
@@ -129,7 +134,7 @@ void AgentClient::open_output(Process& process, const std::string& path, Output 
 }
 
 void AgentClient::try_exit(Process& process) {
-  if (!process.exit || process.open_outputs > 0 || process.failed || !process.handlers.on_exit) return;
+  if (!process.exit || process.open_outputs > 0 || !process.started || !process.handlers.on_exit) return;
   auto done = std::exchange(process.handlers.on_exit, nullptr);
   done(std::move(*process.exit));
 }

@@ -23,7 +23,7 @@ struct ProcessHandlers {
   std::function<void(Output, std::span<const std::byte>)> on_output;  // answered by consumed()
   std::function<void(Output)> on_output_end;
   std::function<void()> on_stdin_writable;          // room again after write_stdin() took less than offered
-  std::function<void(Result<ExitReport>)> on_exit;  // once, after both outputs have ended
+  std::function<void(Result<ExitReport>)> on_exit;  // once, after on_started and both outputs' ends; not when it failed
 };
 
 // One for each VM; lives on the loop's thread. Requests may be made before the agent is there: they wait.
@@ -62,7 +62,7 @@ class AgentClient {
     StreamId stdin_stream = 0;
     StreamId outputs[2] = {0, 0};
     int open_outputs = 0;
-    bool failed = false;
+    bool started = false;
     std::optional<Result<ExitReport>> exit;
   };
   struct Response {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <vector>
 
 namespace diatom::channel {
 
@@ -127,6 +128,7 @@ Connection::Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler o
 
 Connection::~Connection() {
   if (fd_) loop_.forget(fd_.get());
+  if (room_timer_) loop_.cancel(*room_timer_);
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request,
@@ -224,7 +226,10 @@ size_t Connection::room(StreamId id) const {
 }
 
 void Connection::await_room(StreamId id) {
-  if (Stream* stream = find(id)) stream->want_room = true;
+  Stream* stream = find(id);
+  if (stream == nullptr) return;
+  stream->want_room = true;
+  if (corked_ == 0) flush();  // tells when there is room already
 }
 
 size_t Connection::send(StreamId id, std::span<const std::byte> data) {
@@ -281,14 +286,15 @@ void Connection::readable() {
 }
 
 void Connection::flush() {
-  if (lost_) return;
+  // nghttp2 closes streams while it sends, too, and a handler that is told of it may ask for more: the send that is
+  // under way takes that along, and must not be entered again.
+  if (lost_ || flushing_) return;
   for (;;) {
     while (pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
-      // It may close streams, and their handlers send: nghttp2 must not be entered twice. What they add comes next.
-      ++corked_;
+      flushing_ = true;
       ssize_t size = nghttp2_session_mem_send(session_.get(), &bytes);
-      --corked_;
+      flushing_ = false;
       if (size < 0) return lose(nghttp2_error("write", size));
       if (size == 0) break;
       pending_.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
@@ -319,13 +325,28 @@ void Connection::flush() {
   }
   if (nghttp2_session_want_read(session_.get()) == 0 && nghttp2_session_want_write(session_.get()) == 0)
     return lose({Errc::guest, "guest channel: closed by the other end", ""});
-  // Whoever waits for room is told last: the handler sends, which comes back here.
-  for (auto it = streams_.begin(); it != streams_.end();) {
-    auto& [id, stream] = *it++;
-    if (!stream->want_room || room(id) < send_buffer / 2 || !stream->handlers.on_writable) continue;
+  // Whoever waits for room is told at the next turn: the handler sends, which comes back here.
+  if (!room_timer_ &&
+      std::ranges::any_of(streams_, [this](const auto& entry) { return has_news_of_room(entry.first, *entry.second); }))
+    room_timer_ = loop_.after(std::chrono::milliseconds(0), [this] { tell_of_room(); });
+}
+
+bool Connection::has_news_of_room(StreamId id, const Stream& stream) const {
+  return stream.want_room && stream.handlers.on_writable && room(id) >= send_buffer / 2;
+}
+
+// A handler may close any stream, its own too.
+void Connection::tell_of_room() {
+  room_timer_.reset();
+  std::vector<StreamId> waiting;
+  for (const auto& [id, stream] : streams_)
+    if (has_news_of_room(id, *stream)) waiting.push_back(id);
+  for (StreamId id : waiting) {
+    Stream* stream = find(id);
+    if (stream == nullptr || !has_news_of_room(id, *stream)) continue;
     stream->want_room = false;
     auto handler = stream->handlers.on_writable;
-    loop_.after(std::chrono::milliseconds(0), handler);
+    handler();
   }
 }
 

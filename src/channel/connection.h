@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -98,6 +99,8 @@ class Connection {
   void flush();
   void lose(Error error);
   void resume(StreamId id, Stream& stream);
+  bool has_news_of_room(StreamId id, const Stream& stream) const;
+  void tell_of_room();
 
   EventLoop& loop_;
   UniqueFd fd_;
@@ -109,6 +112,8 @@ class Connection {
   std::string pending_;  // serialised, not yet written
   size_t pending_begin_ = 0;
   int corked_ = 0;
+  bool flushing_ = false;
+  std::optional<EventLoop::TimerId> room_timer_;
   bool watching_writable_ = false;
   bool lost_ = false;
 };

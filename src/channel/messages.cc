@@ -74,9 +74,6 @@ json encode_list(const std::vector<std::string>& list) {
 // Reads fields of one object; remembers the first that is wrong. A missing field keeps its default.
 class Reader {
  public:
-  Reader(std::string_view what, std::string_view text) : what_(what), object_(json::parse(text, nullptr, false)) {
-    if (!object_.is_object()) wrong_ = "it is no JSON object";
-  }
   Reader(std::string_view what, const json& object) : what_(what), object_(object) {
     if (!object_.is_object()) wrong_ = "it is no JSON object";
   }
@@ -125,9 +122,11 @@ class Reader {
 
  private:
   std::string what_;
-  json object_;
+  const json& object_;  // borrowed: a copy recurses as deep as the sender has nested
   std::string wrong_;
 };
+
+json parse_json(std::string_view text) { return json::parse(text, nullptr, false); }
 
 }  // namespace
 
@@ -169,7 +168,8 @@ std::string encode(const StartFailure& failure) {
 
 Result<ContainerConfig> decode_container_config(std::string_view text) {
   ContainerConfig config;
-  Reader reader("container config", text);
+  json document = parse_json(text);
+  Reader reader("container config", document);
   reader.read("hostname", config.hostname);
   reader.read("resolv_conf", config.resolv_conf);
   reader.read("extra_hosts", config.extra_hosts);
@@ -193,7 +193,8 @@ Result<ContainerConfig> decode_container_config(std::string_view text) {
 
 Result<ProcessConfig> decode_process_config(std::string_view text) {
   ProcessConfig config;
-  Reader reader("process config", text);
+  json document = parse_json(text);
+  Reader reader("process config", document);
   reader.read("argv", config.argv);
   reader.read("env", config.env);
   reader.read("cwd", config.cwd);
@@ -210,7 +211,8 @@ Result<ProcessConfig> decode_process_config(std::string_view text) {
 
 Result<ExitReport> decode_exit_report(std::string_view text) {
   ExitReport report;
-  Reader reader("exit report", text);
+  json document = parse_json(text);
+  Reader reader("exit report", document);
   reader.read("code", report.code);
   reader.read("signal", report.signal);
   reader.read("oom_killed", report.oom_killed);
@@ -222,7 +224,8 @@ Result<ExitReport> decode_exit_report(std::string_view text) {
 
 Result<StartFailure> decode_start_failure(std::string_view text) {
   StartFailure failure;
-  Reader reader("start failure", text);
+  json document = parse_json(text);
+  Reader reader("start failure", document);
   reader.read("exit_code", failure.exit_code);
   reader.read("message", failure.message);
   TRY(reader.result());

@@ -106,8 +106,9 @@ Result<std::string> ask_secret(const std::string& question) {
 }
 
 Result<bool> confirm(const std::string& question) {
-  std::string answer = TRY(ask(question + " [y/N]"));
-  return answer == "y" || answer == "Y" || answer == "yes";
+  auto answer = ask(question + " [y/N]");
+  if (!answer) return std::unexpected(answer.error());
+  return *answer == "y" || *answer == "Y" || *answer == "yes";
 }
 
 Result<std::string> read_secret_from_stdin() {

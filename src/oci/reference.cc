@@ -39,21 +39,24 @@ bool is_repository(std::string_view text) {
   return true;
 }
 
+bool is_port(std::string_view text) {
+  return !text.empty() && text.size() <= 5 && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 bool is_registry(std::string_view text) {
   if (text.starts_with('[')) {  // an IPv6 address
     size_t close = text.find(']');
     if (close == std::string_view::npos) return false;
     std::string_view address = text.substr(1, close - 1);
-    if (address.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos) return false;
+    if (address.empty() || address.find_first_not_of("0123456789abcdefABCDEF:.") != std::string_view::npos)
+      return false;
     text = text.substr(close + 1);
-    if (text.empty()) return true;
+    return text.empty() || (text.front() == ':' && is_port(text.substr(1)));
   }
   size_t colon = text.find(':');
   if (colon != std::string_view::npos) {
-    std::string_view port = text.substr(colon + 1);
-    if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+    if (!is_port(text.substr(colon + 1))) return false;
     text = text.substr(0, colon);
-    if (text.empty()) return colon == 0;
   }
   return !text.empty() && is_alphanumeric(text.front()) && is_alphanumeric(text.back()) &&
          std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '.' || c == '-'; });
@@ -119,7 +122,8 @@ std::string Reference::canonical() const {
 
 std::string Reference::familiar() const {
   std::string text = canonical();
-  if (registry != default_registry) return text;
+  // "docker.io/localhost/x" needs its registry: without, "localhost" would be taken for one.
+  if (registry != default_registry || looks_like_registry(repository.substr(0, repository.find('/')))) return text;
   text.erase(0, registry.size() + 1);
   if (text.starts_with(default_namespace) && text.find('/', default_namespace.size()) == std::string::npos)
     text.erase(0, default_namespace.size());

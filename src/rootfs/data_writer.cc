@@ -33,6 +33,7 @@ Result<> DataWriter::skip_to(uint64_t position) {
     flushed_ = position;
     return {};
   }
+  filled_ += gap;
   while (gap > 0) {
     if (used_ == buffer_.size()) TRY(flush());
     size_t part = std::min<size_t>(gap, buffer_.size() - used_);

@@ -18,6 +18,8 @@ class DataWriter {
   Result<> write(uint64_t offset, std::span<const std::byte> data);
   Result<> end_file(uint64_t size);
   Result<uint64_t> finish();  // the length of the data file
+  // Zeros written for gaps that were too short for a hole: what a tar of a few bytes can make a disk hold.
+  uint64_t filled_bytes() const { return filled_; }
 
  private:
   Result<> skip_to(uint64_t position);
@@ -28,6 +30,7 @@ class DataWriter {
   size_t used_ = 0;
   uint64_t flushed_ = 0;  // position of the buffer's first byte
   uint64_t file_begin_ = 0;
+  uint64_t filled_ = 0;
 };
 
 }  // namespace diatom::rootfs

@@ -287,9 +287,20 @@ class LayerWriter {
           length > entry.size - static_cast<uint64_t>(offset))
         return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": data beyond its end");
       TRY(data_.write(static_cast<uint64_t>(offset), std::span(static_cast<const std::byte*>(block), length)));
+      TRY(check_gaps(entry.path));
     }
     TRY(data_.end_file(entry.size));
+    TRY(check_gaps(entry.path));
     return index_.add(entry);
+  }
+
+  // 25 bytes of a sparse file's map make 64 KiB of zeros: what they come to has the limit of the tar itself.
+  Result<> check_gaps(std::string_view path) const {
+    if (data_.filled_bytes() <= limits_.max_bytes) return {};
+    return fail(Errc::invalid_argument,
+                "path \"" + std::string(path) + "\": the gaps of sparse files come to more than " +
+                    std::to_string(limits_.max_bytes) + " bytes",
+                "raise DIATOM_MAX_LAYER_SIZE if you trust it");
   }
 
   static std::string attributes(archive_entry* from) {

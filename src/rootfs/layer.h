@@ -13,7 +13,7 @@
 namespace diatom::rootfs {
 
 struct LayerLimits {
-  uint64_t max_bytes = 64ULL << 30;  // of the inflated tar stream
+  uint64_t max_bytes = 64ULL << 30;  // of the inflated tar stream, and of the zeros in the gaps of its sparse files
   uint64_t max_entries = 8ULL << 20;
 };
 

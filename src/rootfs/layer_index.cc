@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "rootfs/little_endian.h"
+#include "rootfs/path.h"
 
 namespace diatom::rootfs {
 
@@ -12,15 +13,28 @@ namespace {
 
 constexpr std::string_view magic = "DIATLYR1";
 constexpr size_t smallest_entry = 55;  // one without any string
+constexpr size_t longest_target = 4095;
+constexpr size_t largest_xattrs = 12 + 4 * (UINT16_MAX - 1);
 
 std::unexpected<Error> damaged(std::string_view why) {
   return fail(Errc::internal, "read layer index: " + std::string(why), "load or pull the image again");
 }
 
-// What encode_entry() never writes must not be read either: the rest of the code relies on it.
+bool is_possible_target(const Entry& entry) {
+  if (entry.kind == EntryKind::hard_link) return is_normalised(entry.target);
+  return entry.kind == EntryKind::symlink ? !entry.target.empty() && entry.target.size() <= longest_target
+                                          : entry.target.empty();
+}
+
+// A header of 12 bytes and at least one attribute, or nothing; EROFS counts what is behind the header in 4 bytes.
+bool is_possible_xattrs(std::string_view xattrs) {
+  return xattrs.empty() || (xattrs.size() % 4 == 0 && xattrs.size() >= 16 && xattrs.size() <= largest_xattrs);
+}
+
+// What write_layer() never writes must not be read either: the rest of the code relies on it.
 bool plausible(const Entry& entry, uint64_t data_bytes) {
   if (static_cast<uint8_t>(entry.kind) > last_entry_kind || entry.mode > 07777 || entry.mtime_ns >= 1'000'000'000 ||
-      entry.xattrs.size() % 4 != 0)
+      !is_normalised(entry.path) || !is_possible_target(entry) || !is_possible_xattrs(entry.xattrs))
     return false;
   if (entry.kind != EntryKind::regular || entry.size == 0) return true;
   uint64_t blocks = data_bytes / block_size;
@@ -92,6 +106,7 @@ Result<LayerIndex> decode_index(std::string_view bytes) {
   LayerIndex index;
   FieldReader reader(body.substr(magic.size()));
   index.header = decode_header(reader);
+  if (index.header.data_bytes % block_size != 0) return damaged("its data ends within a block");
   if (index.header.entries > body.size() / smallest_entry) return damaged("it is cut short");
   index.entries.reserve(index.header.entries);
   for (uint64_t i = 0; i < index.header.entries; ++i) {

@@ -44,4 +44,16 @@ Result<std::string> normalise_path(std::string_view path) {
 
 Result<std::string> normalise_link_target(std::string_view path) { return normalise(path, path); }
 
+bool is_normalised(std::string_view path) {
+  if (path.empty()) return true;
+  if (path.size() > longest_path || path.find('\0') != std::string_view::npos) return false;
+  for (size_t begin = 0; begin <= path.size();) {
+    size_t end = std::min(path.find('/', begin), path.size());
+    std::string_view name = path.substr(begin, end - begin);
+    if (name.empty() || name == "." || name == ".." || name.size() > longest_name) return false;
+    begin = end + 1;
+  }
+  return true;
+}
+
 }  // namespace diatom::rootfs

@@ -120,7 +120,7 @@ Result<> Tree::apply_hard_link(const Entry& entry, uint32_t layer) {
     return refuse(entry.path, "a hard link to the directory \"" + std::string(entry.target) + "\"");
   Place to = TRY(find_place(entry.path, layer, true));
   if (to.name.empty()) return refuse("/", "the root cannot be a hard link");
-  if (child_of(*to.directory, to.name) != inode) set(to, *inode, layer);
+  set(to, *inode, layer);
   return {};
 }
 

@@ -36,12 +36,10 @@ std::string ConsoleLog::tail(size_t count) const {
   // What a kernel says at its end begins here, and goes on for pages.
   if (size_t panic = clean.rfind("Kernel panic"); panic != std::string::npos)
     return clean.substr(panic, clean.find('\n', panic) - panic);
-  size_t begin = clean.size();
-  while (count > 0 && begin != std::string::npos && begin > 0) {
-    begin = clean.rfind('\n', begin - 1);
-    --count;
-  }
-  return begin == std::string::npos || begin == 0 ? clean : clean.substr(begin + 1);
+  if (count == 0) return "";
+  for (size_t i = clean.size(); i > 0; --i)
+    if (clean[i - 1] == '\n' && --count == 0) return clean.substr(i);
+  return clean;
 }
 
 }  // namespace diatom

@@ -1,5 +1,6 @@
 #include "runtime/local_stdio.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -33,8 +34,19 @@ std::optional<TerminalSize> terminal_size(int fd) {
 }
 
 LocalStdio::LocalStdio(EventLoop& loop, LocalStdioOptions options) : loop_(loop), options_(options) {
-  sink(Output::stdout_stream).fd = options.stdout_fd;
-  sink(Output::stderr_stream).fd = options.stderr_fd;
+  // The loop knows a watch by its descriptor: each direction needs one of its own.
+  if (options_.stdin_fd == options_.stdout_fd || options_.stdin_fd == options_.stderr_fd)
+    own_descriptor(options_.stdin_fd);
+  if (options_.stderr_fd == options_.stdout_fd) own_descriptor(options_.stderr_fd);
+  sink(Output::stdout_stream).fd = options_.stdout_fd;
+  sink(Output::stderr_stream).fd = options_.stderr_fd;
+}
+
+void LocalStdio::own_descriptor(int& fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (!copy) return;
+  fd = copy.get();
+  duplicates_.push_back(std::move(copy));
 }
 
 LocalStdio::~LocalStdio() {

@@ -30,7 +30,8 @@ struct TerminalSize {
 // Of the terminal behind `fd`; empty when it is none.
 std::optional<TerminalSize> terminal_size(int fd);
 
-// Borrows the descriptors and the monitor. The terminal gets its old mode back in the destructor.
+// Borrows the descriptors, which may be the same one several times, and the monitor. The terminal gets its old mode
+// back in the destructor.
 class LocalStdio {
  public:
   LocalStdio(EventLoop& loop, LocalStdioOptions options);
@@ -56,6 +57,7 @@ class LocalStdio {
     size_t begin = 0;  // of what is pending
   };
   Sink& sink(channel::Output output) { return sinks_[static_cast<size_t>(output)]; }
+  void own_descriptor(int& fd);
   void write_pending(channel::Output output);
   void read_stdin();
   void offer_stdin();
@@ -64,6 +66,7 @@ class LocalStdio {
 
   EventLoop& loop_;
   LocalStdioOptions options_;
+  std::vector<UniqueFd> duplicates_;
   Monitor* monitor_ = nullptr;
   std::array<Sink, 2> sinks_;
   std::vector<std::byte> typed_;  // read from stdin, not yet taken by the monitor

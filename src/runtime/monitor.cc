@@ -27,6 +27,7 @@ Monitor::Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers)
     : loop_(loop), plan_(std::move(plan)), handlers_(std::move(handlers)) {}
 
 Monitor::~Monitor() {
+  for (auto timer : timers_) loop_.cancel(timer);
   if (console_) loop_.forget(console_.get());
   if (machine_) loop_.forget(machine_->exit_event());
 }
@@ -39,7 +40,7 @@ Result<> Monitor::start(vm::Engine& engine) {
   watch_exit();
   agent_ = TRY(channel::AgentClient::connect(loop_, machine_->take_channel(), [this](Error error) {
     // The VM's own end tells more than the channel's; it comes at once when there is one.
-    loop_.after(2s, [this, error = std::move(error)] { abort(error); });
+    after(2s, [this, error = std::move(error)] { abort(error); });
   }));
   // So what failed because the channel broke is not worth a word of its own.
   // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
@@ -61,7 +62,7 @@ Result<> Monitor::start(vm::Engine& engine) {
                          .on_stdin_writable = handlers_.on_stdin_writable,
                          .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }});
   agent_->uncork();
-  loop_.after(plan_.start_timeout, [this] {
+  after(plan_.start_timeout, [this] {
     if (phase_ == Phase::booting)
       abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
              "`diatom doctor` checks the host; the console is in console.log"});
@@ -115,7 +116,7 @@ void Monitor::program_ended(Result<channel::ExitReport> report) {
   phase_ = Phase::stopping;
   if (!plan_.keep_disk) return machine_->kill();
   agent_->shutdown([this](Result<>) { machine_->kill(); });
-  loop_.after(shutdown_deadline, [this] {
+  after(shutdown_deadline, [this] {
     if (phase_ == Phase::stopping) machine_->kill();
   });
 }
@@ -148,6 +149,10 @@ Error Monitor::with_last_words(Error error, const std::string& vmm_words) const 
   std::string lines = console_log_->tail(last_console_lines);
   if (!lines.empty()) error.hint += (error.hint.empty() ? "" : "\n  ") + ("the guest's console ended with:\n" + lines);
   return error;
+}
+
+void Monitor::after(std::chrono::milliseconds delay, EventLoop::Handler handler) {
+  timers_.push_back(loop_.after(delay, std::move(handler)));
 }
 
 void Monitor::stage(std::string_view name) {

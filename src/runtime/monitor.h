@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "channel/agent_client.h"
@@ -62,6 +63,8 @@ class Monitor {
   void connected();
   void program_ended(Result<channel::ExitReport> report);
   void machine_ended();
+  // As loop_.after(), but for as long as the monitor is there.
+  void after(std::chrono::milliseconds delay, EventLoop::Handler handler);
   Error with_last_words(Error error, const std::string& vmm_words) const;
   void stage(std::string_view name);
 
@@ -74,6 +77,7 @@ class Monitor {
   UniqueFd console_;
   std::unique_ptr<channel::AgentClient> agent_;
   std::optional<Result<channel::ExitReport>> report_;
+  std::vector<EventLoop::TimerId> timers_;
 };
 
 }  // namespace diatom

@@ -12,6 +12,7 @@ namespace diatom {
 namespace {
 
 constexpr uint64_t least_memory = 128ULL << 20;
+constexpr double most_cpus = 4096;
 constexpr std::string_view default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 std::string_view key_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
@@ -51,8 +52,19 @@ Result<> check_absolute(std::string_view what, const std::string& path) {
               "a path in the container begins with /");
 }
 
+Result<> check_cpus(double cpus) {
+  if (cpus > 0 && cpus <= most_cpus) return {};
+  return fail(Errc::invalid_argument, fmt::format("use cpus {}: not a number of CPUs", cpus),
+              "more than 0, as 2 or 0.5");
+}
+
+// Of each 100 ms; 0 = all. The kernel takes no less than a millisecond.
+uint64_t plan_cpu_quota_us(double cpus) {
+  return cpus < std::ceil(cpus) ? std::max<uint64_t>(1'000, static_cast<uint64_t>(cpus * 100'000)) : 0;
+}
+
 unsigned plan_vcpus(const ContainerSpec& spec, unsigned host_cpus, std::vector<std::string>& warnings) {
-  auto wanted = static_cast<unsigned>(std::max(1.0, std::ceil(spec.cpus)));
+  auto wanted = static_cast<unsigned>(std::ceil(spec.cpus));
   if (wanted > host_cpus) {
     // The default is nobody's wish: only what was asked for is worth a word.
     if (spec.cpus != ContainerSpec().cpus)
@@ -94,8 +106,8 @@ Result<Plan> plan_container(const PlanInput& input) {
     TRY(check_absolute("tmpfs", mount.path));
     container.tmpfs.push_back({mount.path, mount.options});
   }
-  double whole = std::ceil(spec.cpus);
-  if (spec.cpus < whole) container.cpu_quota_us = static_cast<uint64_t>(spec.cpus * 100'000);
+  TRY(check_cpus(spec.cpus));
+  container.cpu_quota_us = plan_cpu_quota_us(spec.cpus);
 
   channel::ProcessConfig& process = plan.monitor.process;
   process.argv = plan_command(spec, input.image.defaults);

@@ -3,10 +3,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <set>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/platform/platform.h"
 #include "oci/digest.h"
 
@@ -83,8 +86,8 @@ Result<std::vector<ContainerRecord>> ContainerStore::list() {
 
 Result<ContainerRecord> ContainerStore::find(std::string_view reference) {
   std::string shown(reference.substr(0, 200));
-  Statement by_name =
-      TRY(database_.prepare("SELECT " + std::string(columns) + " FROM containers WHERE name = ?1 OR id = ?1 LIMIT 1"));
+  Statement by_name = TRY(database_.prepare(
+      "SELECT " + std::string(columns) + " FROM containers WHERE name = ?1 OR id = ?1 ORDER BY id = ?1 DESC LIMIT 1"));
   if (TRY(by_name.bind(reference).step())) return read_row(by_name);
   if (!reference.empty() && reference.size() < 64 && oci::is_hex(reference)) {
     Statement by_prefix = TRY(database_.prepare("SELECT " + std::string(columns) +
@@ -101,31 +104,44 @@ Result<ContainerRecord> ContainerStore::find(std::string_view reference) {
 
 Result<int64_t> ContainerStore::count_of_image(const std::string& image) {
   Statement query = TRY(database_.prepare("SELECT count(*) FROM containers WHERE image = ?"));
-  TRY(query.bind(image).step());
+  static_cast<void>(TRY(query.bind(image).step()));
   return query.number(0);
 }
 
 Result<FileLock> ContainerStore::create_directory(const std::string& id) {
-  TRY(make_directories(paths_.container(id)));
-  FileLock lock = TRY(FileLock::acquire(paths_.container(id) / "lock"));
-  TRY(write_all(lock.fd(), std::to_string(::getpid())));
-  return lock;
+  fs::path directory = paths_.container(id);
+  for (;;) {
+    TRY(make_directories(directory));
+    auto lock = FileLock::acquire(directory / "lock");
+    // A folder without a lock is a leftover to whoever puts things right just now, and gone.
+    if (!lock && lock.error().code == Errc::not_found) continue;
+    if (lock) TRY(write_all(lock->fd(), std::to_string(::getpid())));
+    return lock;
+  }
 }
 
 Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
   std::string text = TRY(read_file(path, 64));
-  auto owner = platform::open_exit_event(static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10)));
-  // Held still: so the process that was opened is its holder, and not one that came to have its pid.
-  if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
-  if (!owner) return std::unexpected(owner.error());
-  if (platform::send_signal(*owner, SIGKILL) < 0) return fail_errno("kill the owner of container " + id.substr(0, 12));
+  pid_t pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
+  // Without a pid, or with that of a process that has gone, it is held by somebody who removes the container, too, and
+  // will not be long.
+  if (pid > 0)
+    if (auto owner = platform::open_exit_event(pid)) {
+      // Held still: so the process that was opened is its holder, and not one that came to have its pid.
+      if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
+      if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
+        return fail_errno("kill the owner of container " + id.substr(0, 12));
+    }
   return FileLock::acquire(path);
 }
 
 Result<std::optional<FileLock>> ContainerStore::try_lock(const std::string& id) {
   TRY(make_directories(paths_.container(id)));
-  return FileLock::try_acquire(paths_.container(id) / "lock");
+  auto lock = TRY(FileLock::try_acquire(paths_.container(id) / "lock"));
+  // The pid in it is a dead owner's: whoever has it by now must not be killed for that.
+  if (lock && ::ftruncate(lock->fd(), 0) < 0) return fail_errno("truncate the lock of container " + id.substr(0, 12));
+  return lock;
 }
 
 Result<> ContainerStore::recover() {
@@ -137,6 +153,7 @@ Result<> ContainerStore::recover() {
     if (!lock) continue;
     // Its owner may have finished between the list and the lock.
     auto now = find(container.id);
+    if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
     if (!now) {
       TRY(remove_tree(paths_.container(container.id)));
       continue;
@@ -159,8 +176,13 @@ Result<> ContainerStore::recover() {
     // Others' folders are not ours to remove: DIATOM_HOME may point to where podman keeps its "containers", too.
     if (!oci::is_sha256_hex(id) || known.contains(id)) continue;
     auto lock = FileLock::try_acquire(entry.path() / "lock");
-    if (!lock || !*lock || find(id)) continue;
-    TRY(remove_tree(entry.path()));
+    if (!lock || !*lock) continue;
+    if (auto container = find(id); container || container.error().code != Errc::not_found) continue;
+    // In one step: whoever makes it may be waiting for the lock, and must not find half a folder. The new name is no
+    // record's either: what a kill leaves under it is the next one's to remove.
+    fs::path gone = paths_.container(sha256_hex(id));
+    if (::rename(entry.path().c_str(), gone.c_str()) < 0) continue;
+    [[maybe_unused]] auto ignored = remove_tree(gone);
   }
   return {};
 }

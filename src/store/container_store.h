@@ -44,14 +44,14 @@ class ContainerStore {
   Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
   Result<> erase(const std::string& id);              // the record, then the folder
   Result<std::vector<ContainerRecord>> list();        // newest first
-  // By name, id or unique prefix of one.
+  // By id, name or unique prefix of an id.
   Result<ContainerRecord> find(std::string_view reference);
   // How many containers were made from the image.
   Result<int64_t> count_of_image(const std::string& image);
 
   // Makes containers/<id>/ and takes its lock, which names this process. The folder goes when the record does.
   Result<FileLock> create_directory(const std::string& id);
-  // Empty while its owner lives.
+  // Empty while its owner lives. Who takes it is no owner: nobody kills this process for it.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
   // Kills the process that holds the lock, and its VM with it, and takes the lock.
   Result<FileLock> take_from_owner(const std::string& id);

@@ -174,7 +174,7 @@ Database::Transaction::~Transaction() {
 Result<> Database::migrate(const std::filesystem::path& path) {
   auto version = [this]() -> Result<int64_t> {
     Statement statement = TRY(prepare("PRAGMA user_version"));
-    TRY(statement.step());
+    static_cast<void>(TRY(statement.step()));
     return statement.number(0);
   };
   constexpr auto newest = static_cast<int64_t>(std::size(migrations));

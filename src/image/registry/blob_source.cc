@@ -13,6 +13,8 @@ namespace {
 
 // Less than this between two failures is no progress: a connection that breaks all the time has to come to an end.
 constexpr uint64_t progress_bytes = 64 << 10;
+// Answers of a wrong length or range may be an accident on the way, but hardly so often.
+constexpr int most_unusable = 3;
 
 class BlobSource : public rootfs::ByteSource {
  public:
@@ -74,6 +76,7 @@ class BlobSource : public rootfs::ByteSource {
     ++at_endpoint_;
     etag_.clear();
     no_range_ = false;
+    unusable_ = 0;
     budget_ = RetryBudget(sessions_.cancel(), limits_for(endpoint().config));
     return true;
   }
@@ -97,6 +100,8 @@ class BlobSource : public rootfs::ByteSource {
                                              answer->head.headers.get("content-length"));
       if (!judged.usable) {
         no_range_ = true;
+        if (++unusable_ == most_unusable && !next_endpoint())
+          return std::unexpected(explain_failure(endpoint(), call_, {HttpFault::broken, judged.why}));
         TRY(recover({HttpFault::broken, judged.why}));
         continue;
       }
@@ -154,6 +159,7 @@ class BlobSource : public rootfs::ByteSource {
   uint64_t progress_at_ = 0;
   std::string etag_;
   bool no_range_ = false;
+  int unusable_ = 0;
   bool ended_ = false;
 };
 

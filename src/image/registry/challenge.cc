@@ -186,13 +186,8 @@ void Scopes::add(std::string_view text) {
 std::vector<std::string> Scopes::texts() const {
   std::vector<std::string> out;
   for (const auto& [resource, actions] : actions_) {
-    std::string& text = out.emplace_back(resource);
-    char separator = ':';
-    for (const auto& action : actions) {
-      text += separator;
-      text += action;
-      separator = ',';
-    }
+    std::string& text = out.emplace_back(resource + ":");
+    for (const auto& action : actions) text += (text.ends_with(':') ? "" : ",") + action;
   }
   return out;
 }

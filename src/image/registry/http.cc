@@ -341,6 +341,9 @@ struct HttpSession::Impl {
     CURLcode code = *ended;
     std::string why = error_text[0] != '\0' ? error_text : curl_easy_strerror(code);
     HttpFault kind = fault_of(code, why);
+    long proxy_status = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    if (proxy_status >= 300) kind = HttpFault::unreachable;  // the proxy does not want to, or finds nobody
     if (code == CURLE_OPERATION_TIMEDOUT) {
       curl_off_t connected = 0;
       curl_easy_getinfo(easy.get(), CURLINFO_CONNECT_TIME_T, &connected);

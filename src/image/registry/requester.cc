@@ -138,9 +138,8 @@ std::string hint_for_status(const Endpoint& endpoint, const ApiCall& call, long 
   switch (status) {
     case 401:
     case 403:
-      return login_hint(endpoint) + (call.repository.empty() ? ""
-                                                             : "; or the name is mistyped: many registries answer so "
-                                                               "when they do not know it");
+      if (call.actions != "pull" || call.repository.empty()) return login_hint(endpoint);
+      return login_hint(endpoint) + "; or the name is mistyped: many registries answer so when they do not know it";
     case 404:
       return call.tail.starts_with("manifests/") ? "the name or the tag may be mistyped" : "";
     case 429:

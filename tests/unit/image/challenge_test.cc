@@ -62,6 +62,7 @@ TEST(Scopes, JoinTheActionsOfOneResource) {
   Scopes scopes("repository:a/b:pull");
   scopes.add("repository:a/b:push,pull repository:host:5000/c:pull nonsense :x");
   EXPECT_THAT(scopes.texts(), ElementsAre("repository:a/b:pull,push", "repository:host:5000/c:pull"));
+  EXPECT_THAT(Scopes("registry:catalog: a:").texts(), ElementsAre("a:", "registry:catalog:"));
 }
 
 }  // namespace

@@ -1,0 +1,134 @@
+#include "channel/messages.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace diatom::channel {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Messages, AProcessConfigSurvivesTheWay) {
+  ProcessConfig config;
+  config.argv = {"/bin/sh", "-c", "true"};
+  config.env = {"A=1", "B="};
+  config.cwd = "/w";
+  config.user = "web:www";
+  config.tty = true;
+  config.rows = 65535;
+  config.cols = 1;
+  config.open_stdin = true;
+  auto decoded = decode_process_config(encode(config));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->argv, config.argv);
+  EXPECT_EQ(decoded->env, config.env);
+  EXPECT_EQ(decoded->cwd, config.cwd);
+  EXPECT_EQ(decoded->user, config.user);
+  EXPECT_TRUE(decoded->tty && decoded->open_stdin);
+  EXPECT_EQ(decoded->rows, 65535);
+  EXPECT_EQ(decoded->cols, 1);
+}
+
+TEST(Messages, AContainerConfigSurvivesTheWay) {
+  ContainerConfig config;
+  config.hostname = "h";
+  config.resolv_conf = {"nameserver 1.1.1.1"};
+  config.extra_hosts = {"::1 x"};
+  config.read_only = true;
+  config.has_upper = false;
+  config.tmpfs = {{"/t", "size=1m"}, {"/u", ""}};
+  config.shm_bytes = UINT64_MAX;
+  config.cpu_quota_us = 1;
+  config.pids_max = 2;
+  auto decoded = decode_container_config(encode(config));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(encode(*decoded), encode(config));
+  EXPECT_EQ(decoded->tmpfs.at(1).path, "/u");
+  EXPECT_EQ(decoded->shm_bytes, UINT64_MAX);
+}
+
+TEST(Messages, StringsAreBytes) {
+  const std::string cases[] = {"",
+                               "plain",
+                               std::string("nul\0inside", 10),
+                               "\xc3\xa9",
+                               "\xff\xfe",
+                               "\xc3",
+                               "\xed\xa0\x80",  // a surrogate
+                               "\xc0\xaf",      // overlong
+                               "\xf4\x90\x80\x80",
+                               "\"\\\n"};
+  for (const std::string& bytes : cases) {
+    ProcessConfig config;
+    config.argv = {"x", bytes};
+    config.cwd = bytes;
+    auto decoded = decode_process_config(encode(config));
+    ASSERT_TRUE(decoded) << testing::PrintToString(bytes);
+    EXPECT_EQ(decoded->argv[1], bytes);
+    EXPECT_EQ(decoded->cwd, bytes);
+  }
+}
+
+TEST(Messages, WhatIsMissingHasItsDefault) {
+  auto container = decode_container_config("{}");
+  ASSERT_TRUE(container);
+  EXPECT_TRUE(container->has_upper);
+  EXPECT_EQ(container->shm_bytes, uint64_t{64} << 20);
+  auto process = decode_process_config(R"({"argv":["x"],"unknown":[{}]})");
+  ASSERT_TRUE(process);
+  EXPECT_EQ(process->cwd, "/");
+  auto failure = decode_start_failure("{}");
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->exit_code, 125);
+}
+
+TEST(Messages, NameTheFieldThatIsWrong) {
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {"", "no JSON object"},
+      {"[]", "no JSON object"},
+      {R"({"argv":"x"})", "\"argv\""},
+      {R"({"argv":[1]})", "\"argv\""},
+      {R"({"argv":[]})", "names no program"},
+      {R"({"argv":[""]})", "names no program"},
+      {R"({"argv":["x"],"rows":65536})", "\"rows\""},
+      {R"({"argv":["x"],"rows":-1})", "\"rows\""},
+      {R"({"argv":["x"],"tty":1})", "\"tty\""},
+      {R"({"argv":["x"],"cwd":{"hex":"abc"}})", "\"cwd\""},
+      {R"({"argv":["x"],"cwd":{"hex":"AB"}})", "\"cwd\""},
+      {R"({"argv":["x"],"cwd":{"base64":"ab"}})", "\"cwd\""},
+  };
+  for (auto [text, field] : cases) {
+    auto decoded = decode_process_config(text);
+    ASSERT_FALSE(decoded) << text;
+    EXPECT_THAT(decoded.error().message, HasSubstr(field)) << text;
+  }
+  for (std::string_view text :
+       {R"({"tmpfs":{}})", R"({"tmpfs":[1]})", R"({"tmpfs":[{"path":1}]})", R"({"pids_max":-1})"})
+    EXPECT_FALSE(decode_container_config(text)) << text;
+}
+
+TEST(Messages, AnExitReportFromAGuestIsWithinTheRangeOfOne) {
+  for (std::string_view text : {R"({"code":256})", R"({"signal":65})", R"({"code":-1})", R"({"code":1e3})", "null"})
+    EXPECT_FALSE(decode_exit_report(text)) << text;
+  auto report = decode_exit_report(R"({"code":137,"signal":9,"oom_killed":true})");
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->code, 137);
+  EXPECT_TRUE(report->oom_killed);
+}
+
+TEST(Messages, AStartFailureHasOneOfDockersCodes) {
+  for (int code : {0, 1, 124, 128, 255})
+    EXPECT_EQ(decode_start_failure("{\"exit_code\":" + std::to_string(code) + "}").value().exit_code, 125) << code;
+  EXPECT_EQ(decode_start_failure(R"({"exit_code":127})").value().exit_code, 127);
+}
+
+// A copy of what was parsed recursed once for each level, until the stack ended.
+TEST(Messages, NestedDeepAreRefused) {
+  std::string deep = std::string(1 << 14, '[') + std::string(1 << 14, ']');
+  EXPECT_FALSE(decode_container_config("{\"tmpfs\":[" + deep + "]}"));
+  EXPECT_FALSE(decode_process_config("{\"argv\":" + deep + "}"));
+  EXPECT_FALSE(decode_exit_report(deep));
+}
+
+}  // namespace
+}  // namespace diatom::channel

@@ -1,0 +1,194 @@
+#include "runtime/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "support/scratch.h"
+
+namespace diatom {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Words = std::vector<std::string>;
+
+// What was asked for, and what of it is looked at.
+class PlanTest : public testing::Test {
+ protected:
+  Result<Plan> plan() const {
+    return plan_container({.id = "0123456789abcdef",
+                           .spec = spec_,
+                           .image = image_,
+                           .kernel = kernel_,
+                           .directory = "/c",
+                           .upper = upper_,
+                           .host_cpus = 4});
+  }
+  Plan good() const {
+    auto made = plan();
+    EXPECT_TRUE(made) << test::error_of(made);
+    return made.value_or(Plan{});
+  }
+
+  ContainerSpec spec_;
+  ResolvedImage image_{
+      .id = "sha256:1", .defaults = {}, .root_device = {{"/images/1.erofs", 8192}, {"/layers/1.data", 4096}}};
+  vm::GuestKernel kernel_{.version = "6.1", .image = "/kernel", .initramfs = "/initramfs"};
+  fs::path upper_ = "/c/upper.ext4";
+};
+
+TEST(PlanCommand, FollowsDockersTable) {
+  struct Case {
+    const char* what;
+    Words image_entrypoint, image_cmd;
+    std::optional<Words> entrypoint;
+    Words args;
+    Words result;
+  };
+  const Case cases[] = {
+      {"nothing at all", {}, {}, {}, {}, {"/bin/sh"}},
+      {"the image's command", {}, {"cmd", "a"}, {}, {}, {"cmd", "a"}},
+      {"the image's both", {"entry"}, {"cmd"}, {}, {}, {"entry", "cmd"}},
+      {"arguments replace the command", {"entry"}, {"cmd"}, {}, {"x", "y"}, {"entry", "x", "y"}},
+      {"a program over an image without entrypoint", {}, {"cmd"}, {}, {"x"}, {"x"}},
+      {"a new entrypoint drops the command", {"entry"}, {"cmd"}, Words{"new"}, {}, {"new"}},
+      {"a new entrypoint with arguments", {"entry"}, {"cmd"}, Words{"new"}, {"x"}, {"new", "x"}},
+      {"no entrypoint, and arguments", {"entry"}, {"cmd"}, Words{}, {"x"}, {"x"}},
+      {"no entrypoint, and nothing", {"entry"}, {"cmd"}, Words{}, {}, {"/bin/sh"}},
+  };
+  for (const Case& one : cases) {
+    ContainerSpec spec;
+    spec.entrypoint = one.entrypoint;
+    spec.args = one.args;
+    ImageDefaults image{
+        .entrypoint = one.image_entrypoint, .cmd = one.image_cmd, .env = {}, .working_dir = {}, .user = {}};
+    EXPECT_EQ(plan_command(spec, image), one.result) << one.what;
+  }
+}
+
+TEST_F(PlanTest, DecidesEverythingOfAPlainContainer) {
+  Plan plan = good();
+  const MonitorPlan& monitor = plan.monitor;
+  EXPECT_THAT(plan.warnings, IsEmpty());
+  EXPECT_THAT(monitor.process.argv, ElementsAre("/bin/sh"));
+  EXPECT_THAT(monitor.process.env, ElementsAre("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                               "HOSTNAME=0123456789ab"));
+  EXPECT_EQ(monitor.process.cwd, "/");
+  EXPECT_EQ(monitor.process.user, "");
+  EXPECT_FALSE(monitor.process.tty);
+  EXPECT_EQ(monitor.container.hostname, "0123456789ab");
+  EXPECT_EQ(monitor.container.cpu_quota_us, 0U);
+  EXPECT_TRUE(monitor.container.has_upper);
+  EXPECT_EQ(monitor.machine.vcpus, 2U);
+  EXPECT_EQ(monitor.machine.memory_bytes, 512U << 20);
+  EXPECT_EQ(monitor.machine.kernel.image, "/kernel");
+  ASSERT_EQ(monitor.machine.disks.size(), 2U);
+  EXPECT_EQ(monitor.machine.disks[0].serial, "root");
+  EXPECT_TRUE(monitor.machine.disks[0].read_only);
+  ASSERT_EQ(monitor.machine.disks[0].extents.size(), 2U);
+  EXPECT_EQ(monitor.machine.disks[0].extents[1].path, "/layers/1.data");
+  EXPECT_EQ(monitor.machine.disks[0].extents[1].bytes, 4096U);
+  EXPECT_EQ(monitor.machine.disks[1].serial, "upper");
+  EXPECT_FALSE(monitor.machine.disks[1].read_only);
+  EXPECT_FALSE(monitor.machine.disks[1].ephemeral);
+  EXPECT_EQ(monitor.machine.disks[1].extents[0].bytes, 64ULL << 30);
+  EXPECT_TRUE(monitor.keep_disk);
+}
+
+TEST_F(PlanTest, KeepsNoDiskThatNobodyWillRead) {
+  spec_.auto_remove = true;
+  EXPECT_FALSE(good().monitor.keep_disk);
+  EXPECT_TRUE(good().monitor.machine.disks[1].ephemeral);
+  upper_.clear();
+  spec_.auto_remove = false;
+  spec_.read_only = true;
+  EXPECT_FALSE(good().monitor.keep_disk);
+  EXPECT_FALSE(good().monitor.container.has_upper);
+  EXPECT_TRUE(good().monitor.container.read_only);
+  EXPECT_EQ(good().monitor.machine.disks.size(), 1U);
+}
+
+TEST_F(PlanTest, LayersTheEnvironmentAsDockerDoes) {
+  image_.defaults.env = {"PATH=/image", "A=image", "B=image", "EMPTY="};
+  spec_.env = {"A=spec", "HOSTNAME=other", "C=with=equals", "A=last"};
+  spec_.tty = true;
+  EXPECT_THAT(good().monitor.process.env, ElementsAre("PATH=/image", "HOSTNAME=other", "TERM=xterm", "A=last",
+                                                      "B=image", "EMPTY=", "C=with=equals"));
+}
+
+TEST_F(PlanTest, TakesTheImagesDefaultsUnlessTheSpecSaysOtherwise) {
+  image_.defaults.working_dir = "/srv";
+  image_.defaults.user = "www";
+  EXPECT_EQ(good().monitor.process.cwd, "/srv");
+  EXPECT_EQ(good().monitor.process.user, "www");
+  spec_.working_dir = "/tmp";
+  spec_.user = "0:0";
+  spec_.hostname = "web-1.example";
+  spec_.tmpfs = {{"/run", "size=1m"}};
+  spec_.open_stdin = true;
+  EXPECT_EQ(good().monitor.process.cwd, "/tmp");
+  EXPECT_EQ(good().monitor.process.user, "0:0");
+  EXPECT_EQ(good().monitor.container.hostname, "web-1.example");
+  EXPECT_THAT(good().monitor.process.env, Contains("HOSTNAME=web-1.example"));
+  EXPECT_EQ(good().monitor.container.tmpfs.at(0).options, "size=1m");
+  EXPECT_TRUE(good().monitor.process.open_stdin);
+}
+
+TEST_F(PlanTest, RoundsCpusUpLimitsThemAndClampsThemToTheHost) {
+  struct Case {
+    double asked;
+    unsigned vcpus;
+    uint64_t quota;
+    bool warned;
+  };
+  for (auto [asked, vcpus, quota, warned] :
+       {Case{1, 1, 0, false}, Case{0.5, 1, 50'000, false}, Case{1.5, 2, 150'000, false}, Case{4, 4, 0, false},
+        Case{5, 4, 0, true}, Case{0.000'001, 1, 1'000, false}}) {
+    spec_.cpus = asked;
+    Plan plan = good();
+    EXPECT_EQ(plan.monitor.machine.vcpus, vcpus) << asked;
+    EXPECT_EQ(plan.monitor.container.cpu_quota_us, quota) << asked;
+    EXPECT_EQ(!plan.warnings.empty(), warned) << asked;
+  }
+}
+
+TEST_F(PlanTest, RaisesMemoryToWhatAGuestBootsWithAndSaysSo) {
+  spec_.memory_bytes = 1 << 20;
+  EXPECT_EQ(good().monitor.machine.memory_bytes, 128U << 20);
+  EXPECT_THAT(good().warnings, ElementsAre(HasSubstr("1 MiB")));
+  spec_.memory_bytes = 128 << 20;
+  EXPECT_THAT(good().warnings, IsEmpty());
+}
+
+TEST_F(PlanTest, RefusesWhatCannotBeAndNamesIt) {
+  const std::pair<const char*, std::function<void(ContainerSpec&)>> cases[] = {
+      {"cpus", [](ContainerSpec& spec) { spec.cpus = 0; }},
+      {"cpus", [](ContainerSpec& spec) { spec.cpus = -0.5; }},
+      {"cpus", [](ContainerSpec& spec) { spec.cpus = std::nan(""); }},
+      {"cpus", [](ContainerSpec& spec) { spec.cpus = std::numeric_limits<double>::infinity(); }},
+      {"host name \"-x\"", [](ContainerSpec& spec) { spec.hostname = "-x"; }},
+      {"host name \"a b\"", [](ContainerSpec& spec) { spec.hostname = "a b"; }},
+      {"host name", [](ContainerSpec& spec) { spec.hostname = std::string(65, 'a'); }},
+      {"working directory \"tmp\"", [](ContainerSpec& spec) { spec.working_dir = "tmp"; }},
+      {"tmpfs \"run\"", [](ContainerSpec& spec) { spec.tmpfs = {{"run", ""}}; }},
+      {"tmpfs \"\"", [](ContainerSpec& spec) { spec.tmpfs = {{"", ""}}; }},
+  };
+  for (const auto& [what, spoil] : cases) {
+    ContainerSpec before = spec_;
+    spoil(spec_);
+    auto refused = plan();
+    ASSERT_FALSE(refused) << what;
+    EXPECT_EQ(refused.error().code, Errc::invalid_argument) << what;
+    EXPECT_THAT(refused.error().message, HasSubstr(what));
+    spec_ = before;
+  }
+}
+
+}  // namespace
+}  // namespace diatom

@@ -1,0 +1,52 @@
+#include "runtime/spec_json.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace diatom {
+namespace {
+
+using nlohmann::json;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+TEST(PrintSpec, SaysWhatWasDecided) {
+  ContainerSpec spec;
+  spec.image = "busybox";
+  spec.tty = true;
+  spec.tmpfs = {{"/run", "size=1m"}};
+  spec.labels = {{"a", "1"}, {"b", ""}};
+  Plan plan;
+  plan.monitor.process.argv = {"sh", "-c", "echo \"hi\""};
+  plan.monitor.process.env = {"A=1"};
+  plan.monitor.process.user = "www";
+  plan.monitor.container.hostname = "host";
+  plan.monitor.machine.vcpus = 3;
+  plan.monitor.machine.memory_bytes = 1 << 30;
+  EXPECT_EQ(json::parse(print_spec(spec, plan)), json::parse(R"({
+    "Image": "busybox", "Cmd": ["sh", "-c", "echo \"hi\""], "Env": ["A=1"], "WorkingDir": "/", "User": "www",
+    "Hostname": "host", "Tty": true, "OpenStdin": false, "ReadonlyRootfs": false, "Tmpfs": {"/run": "size=1m"},
+    "Labels": {"a": "1", "b": ""}, "Cpus": 3, "Memory": 1073741824, "AutoRemove": false})"));
+}
+
+TEST(PrintSpec, IsJsonWhateverBytesTheSpecHas) {
+  ContainerSpec spec;
+  spec.labels = {{"\xff", "\xfe"}};
+  spec.tmpfs = {{"/\xff", ""}};
+  Plan plan;
+  plan.monitor.process.argv = {"caf\xe9", std::string("nul\0here", 8)};
+  std::string text = print_spec(spec, plan);
+  EXPECT_TRUE(json::accept(text)) << text;
+  EXPECT_EQ(command_of(text).size(), 2U);
+}
+
+TEST(CommandOf, ReadsItBackAndTakesAnythingElseAsNone) {
+  EXPECT_THAT(command_of(R"({"Cmd":["a","b c"]})"), ElementsAre("a", "b c"));
+  for (const char* text : {"", "{", "[]", "null", "{}", R"({"Cmd":"a"})", R"({"Cmd":[1,{}]})"})
+    EXPECT_THAT(command_of(text), IsEmpty()) << text;
+}
+
+}  // namespace
+}  // namespace diatom

@@ -1,0 +1,176 @@
+#include "store/database.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "support/scratch.h"
+#include "support/store_fixture.h"
+
+namespace diatom::store {
+namespace {
+
+using test::ScratchDirectory;
+
+std::string scalar(Database& database, const char* sql) {
+  Statement statement = database.prepare(sql).value();
+  EXPECT_TRUE(statement.step().value()) << sql;
+  return statement.text(0);
+}
+
+TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
+  ScratchDirectory scratch;
+  auto database = Database::open(scratch / "db");
+  ASSERT_TRUE(database) << test::error_of(database);
+  EXPECT_EQ(scalar(*database, "PRAGMA journal_mode"), "wal");
+  EXPECT_EQ(scalar(*database, "PRAGMA foreign_keys"), "1");
+  EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "1");
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "5");
+  EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
+}
+
+TEST(Database, KeepsWhatIsThereWhenItIsOpenedAgain) {
+  ScratchDirectory scratch;
+  {
+    auto database = Database::open(scratch / "db");
+    ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+  }
+  auto again = Database::open(scratch / "db");
+  ASSERT_TRUE(again) << test::error_of(again);
+  EXPECT_EQ(scalar(*again, "SELECT manifest FROM images"), "m");
+}
+
+TEST(Database, RefusesOneThatBelongsToANewerDiatomAndLeavesItAlone) {
+  ScratchDirectory scratch;
+  ASSERT_TRUE(Database::open(scratch / "db")->execute("PRAGMA user_version = 999"));
+  auto refused = Database::open(scratch / "db");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("version 999"));
+  EXPECT_THAT(refused.error().hint, testing::HasSubstr("upgrade"));
+}
+
+TEST(Database, NamesAFileThatIsNone) {
+  ScratchDirectory scratch;
+  ASSERT_TRUE(replace_file(scratch / "db", std::string(8192, 'x')));
+  auto refused = Database::open(scratch / "db");
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("not a database"));
+  EXPECT_EQ(read_file(scratch / "db").value(), std::string(8192, 'x'));
+  EXPECT_FALSE(Database::open(scratch / "no-such-folder" / "db"));
+}
+
+TEST(Database, IsMadeOnceHoweverManyOpenItFirst) {
+  for (int round = 0; round < 5; ++round) {
+    ScratchDirectory scratch;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i)
+      threads.emplace_back([&] {
+        auto database = Database::open(scratch / "db");
+        EXPECT_TRUE(database) << test::error_of(database);
+      });
+    for (auto& thread : threads) thread.join();
+  }
+}
+
+TEST(Database, UndoesATransactionThatWasNotCommitted) {
+  ScratchDirectory scratch;
+  auto database = Database::open(scratch / "db");
+  {
+    auto transaction = database->begin();
+    ASSERT_TRUE(transaction);
+    ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+  }
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM images"), "0");
+  {
+    auto transaction = database->begin();
+    ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+    ASSERT_TRUE(transaction->commit());
+  }
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM images"), "1");
+}
+
+TEST(Database, ShowsReadersTheStateBeforeAnotherOnesTransaction) {
+  ScratchDirectory scratch;
+  auto writer = Database::open(scratch / "db");
+  auto reader = Database::open(scratch / "db");
+  auto transaction = writer->begin();
+  ASSERT_TRUE(writer->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+  EXPECT_EQ(scalar(*reader, "SELECT count(*) FROM images"), "0");
+  ASSERT_TRUE(transaction->commit());
+  EXPECT_EQ(scalar(*reader, "SELECT count(*) FROM images"), "1");
+}
+
+TEST(Database, LetsWritersTakeTurns) {
+  ScratchDirectory scratch;
+  ASSERT_TRUE(Database::open(scratch / "db"));
+  std::vector<std::thread> threads;
+  for (int who = 0; who < 4; ++who)
+    threads.emplace_back([&, who] {
+      auto database = Database::open(scratch / "db");
+      for (int i = 0; i < 25; ++i) {
+        auto transaction = database->begin();
+        ASSERT_TRUE(transaction) << test::error_of(transaction);
+        Statement insert = database->prepare("INSERT INTO images VALUES (?, 'm', 1, 2)").value();
+        EXPECT_TRUE(insert.bind(std::to_string(who * 100 + i)).run());
+        EXPECT_TRUE(transaction->commit());
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  auto database = Database::open(scratch / "db");
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM images"), "100");
+}
+
+TEST(Database, TellsConstraintsFromOtherFailures) {
+  ScratchDirectory scratch;
+  auto database = Database::open(scratch / "db");
+  ASSERT_TRUE(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+  EXPECT_EQ(database->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)").error().code, Errc::already_exists);
+  EXPECT_EQ(database->prepare("SELECT nonsense").error().code, Errc::internal);
+  EXPECT_FALSE(database->execute("INSERT INTO tags VALUES ('t', 'no-such-image')")) << "foreign keys are off";
+  EXPECT_FALSE(database->execute("INSERT INTO images VALUES ('b', 'm', 'text', 2)")) << "tables are not strict";
+}
+
+TEST(Statement, KeepsBytesAndRemembersAnEarlyMistake) {
+  ScratchDirectory scratch;
+  auto database = Database::open(scratch / "db");
+  using namespace std::string_literals;
+  for (const std::string& text : {""s, "text"s, "\xff\xfe"s, "with\0nul"s}) {
+    Statement echo = database->prepare("SELECT ?").value();
+    ASSERT_TRUE(echo.bind(text).step().value());
+    EXPECT_EQ(echo.text(0), text);
+  }
+  Statement twice = database->prepare("SELECT ?").value();
+  EXPECT_FALSE(twice.bind("one").bind("too many").step());
+}
+
+TEST(Database, IsWholeAfterAnyKill) {
+  ScratchDirectory scratch;
+  for (size_t round = 1; round <= 8; ++round) {
+    test::Victim victim([&](auto tell) {
+      auto database = Database::open(scratch / "db");
+      if (!database) return;
+      for (size_t i = 0;; ++i) {  // two rows or none
+        auto transaction = database->begin();
+        std::string id = std::to_string(::getpid()) + "-" + std::to_string(i);
+        for (const char* half : {"a", "b"}) {
+          auto put = database->execute(("INSERT INTO images VALUES ('" + id + half + "', 'm', 1, 2)").c_str());
+          if (!put) ::_exit(2);
+        }
+        if (!transaction->commit()) ::_exit(2);
+        tell();
+      }
+    });
+    ASSERT_TRUE(victim.wait_for(round * 3));
+    victim.kill();
+    auto database = Database::open(scratch / "db");
+    ASSERT_TRUE(database) << test::error_of(database);
+    EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
+    EXPECT_EQ(scalar(*database, "SELECT count(*) % 2 FROM images"), "0") << "half a transaction";
+    EXPECT_GE(std::stoul(scalar(*database, "SELECT count(*) FROM images")), round * 3 * 2) << "a transaction was lost";
+  }
+}
+
+}  // namespace
+}  // namespace diatom::store
