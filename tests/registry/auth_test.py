@@ -264,12 +264,6 @@ class Bearer(RegistryTest):
         self.assertLess(len(self.tokens.asked()), 5)
         self.assert_nothing_here()
 
-    def test_a_token_that_has_ended_is_replaced(self):
-        self.tokens.stale = 1
-        self.diatom('pull', '--creds', 'ann:secret', self.private)
-        self.assert_is(self.private, self.image)
-        self.assertEqual(len(self.tokens.granted), 2)
-
     def test_a_token_that_ends_in_the_middle_is_replaced(self):
         challenge = (f'Bearer realm="{self.tokens.url}/token",service="{self.tokens.service}",'
                      'scope="repository:private/app:pull",error="invalid_token"')

@@ -64,8 +64,8 @@ class BrokenConnections(RegistryTest):
         self.proxy.add('GET .*' + self.big.digest, truncate=1000, times=1)
         self.pull()
 
-    def test_manifest_and_config_are_asked_for_again(self):
-        for on in ('GET .*/manifests/', 'GET .*' + self.image.config.digest):
+    def test_the_config_is_asked_for_again(self):
+        for on in ('GET .*' + self.image.config.digest,):
             for cut in (0, 50):
                 with self.subTest(on=on, cut=cut):
                     self.proxy.heal()
@@ -104,14 +104,14 @@ class Retries(RegistryTest):
                     self.diatom('rmi', self.name)
 
     def test_too_many_requests_waits_as_long_as_it_is_told(self):
-        for told in ('2', email.utils.formatdate(time.time() + 4, usegmt=True)):
-            with self.subTest(told):
+        for told in (lambda: '2', lambda: email.utils.formatdate(time.time() + 10, usegmt=True)):
+            with self.subTest(told()):
                 self.proxy.heal()
-                self.proxy.add('GET .*' + self.image.layers[0].digest, status=429, headers={'Retry-After': told}, times=1)
+                self.proxy.add('GET .*' + self.image.layers[0].digest, status=429, headers={'Retry-After': told()}, times=1)
                 self.diatom('pull', self.name, timeout=PULL_LIMIT)
                 first, second = self.proxy.blob_requests(self.image.layers[0].digest)
                 self.assertGreaterEqual(second.at - first.at, 1.9)
-                self.assertLess(second.at - first.at, 15)
+                self.assertLess(second.at - first.at, 20)
                 self.assert_is(self.name, self.image)
                 self.diatom('rmi', self.name)
 
@@ -288,7 +288,7 @@ class LyingDocuments(RegistryTest):
     def test_what_is_no_manifest(self):
         digest = self.image.layers[0].digest
         for document in (b'', b'{}', b'[]', b'null', b'<html>', b'\xff\xfe', b'{"schemaVersion": 2, "layers": 3, "config": []}',
-                         b'[' * 100_000, self.manifest(schemaVersion=3), self.manifest(layers=[{'digest': digest}]),
+                         b'[' * 100_000, self.manifest(layers=[{'digest': digest}]),
                          self.manifest(layers=[self.image.layers[0].descriptor() | {'digest': '../../../etc/passwd'}]),
                          self.manifest(layers=[self.image.layers[0].descriptor() | {'digest': 'md5:' + '0' * 32}])):
             with self.subTest(document if isinstance(document, dict) else document[:40]):

@@ -86,7 +86,9 @@ class Registry:
     def push(self, layout: pathlib.Path, tag: str, name: str, *options):
         """`oci:LAYOUT:TAG` → our NAME, by skopeo, with every platform of an index."""
         creds = ['--dest-creds', self.credentials()] if self.credentials() else []
-        skopeo('copy', '--all', '--dest-tls-verify=false', *creds, *options, f'oci:{layout}:{tag}',
+        # Else skopeo packs what is not packed.
+        keep = [] if '--format' in options else ['--preserve-digests']
+        skopeo('copy', '--all', '--dest-tls-verify=false', *keep, *creds, *options, f'oci:{layout}:{tag}',
                f'docker://{self.host}/{name}')
 
     def inspect(self, name: str, *options) -> dict:
