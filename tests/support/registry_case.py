@@ -26,6 +26,10 @@ class UserHome(Home):
         (self.path / 'none.json').write_text('{}')
         self.env |= {'HOME': str(self.path / 'user'), 'DIATOM_REGISTRIES': str(self.path / 'none.json')}
 
+    def files(self) -> set[str]:
+        """Without the store's lock, too: one empty file, made when the store is first written to, and kept."""
+        return super().files() - {'store.lock'}
+
     def docker_config(self) -> dict:
         path = self.path / 'user/.docker/config.json'
         return json.loads(path.read_text()) if path.exists() else {}
