@@ -216,6 +216,7 @@ class Puller {
   Result<> fetch_config(const oci::Descriptor& config) {
     if (config.size > largest_document)
       return fail(Errc::image_pull, what() + ": its config is larger than 4 MiB: no image's is");
+    if (store::open_blob(store_.paths(), config.digest)) return {};  // another pull of the same image was faster
     for (unsigned attempt = 0; attempt < 3; ++attempt) {
       auto source = TRY(client_->get_blob(config, {}));
       store::BlobWriter writer = TRY(store::BlobWriter::create(store_.paths()));

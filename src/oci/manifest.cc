@@ -78,6 +78,11 @@ class Object {
     wrong(name, field->is_array() ? "is too long" : "is no array");
     return none;
   }
+  // Old tools leave it out; what says another number means something else.
+  void check_schema() {
+    const json* version = find("schemaVersion");
+    if (version != nullptr && *version != 2) wrong("schemaVersion", "is not 2");
+  }
   void wrong(std::string_view name, std::string_view why) {
     if (wrong_.empty()) wrong_ = "\"" + std::string(name) + "\" " + std::string(why);
   }
@@ -138,6 +143,7 @@ Result<Index> parse_index(std::string_view text) {
   TRY(check_depth("image index", text));
   json document = parse_json(text);
   Object object("image index", document);
+  object.check_schema();
   Index index;
   for (const json& entry : object.list("manifests"))
     index.manifests.push_back(TRY(parse_descriptor("image index: manifests", entry)));
@@ -149,6 +155,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
   TRY(check_depth("manifest", text));
   json document = parse_json(text);
   Object object("manifest", document);
+  object.check_schema();
   Manifest manifest;
   manifest.media_type = object.text("mediaType");
   TRY(object.result());

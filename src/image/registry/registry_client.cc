@@ -20,6 +20,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr unsigned most_document_attempts = 3;
+
 constexpr size_t largest_tag_page = 16 << 20;
 constexpr size_t most_tags = 100'000;
 constexpr int most_uploads = 3;  // of one blob
@@ -138,9 +140,17 @@ Result<ManifestDocument> RegistryClient::get_manifest(std::string_view reference
   ApiCall made =
       impl_->call(fmt::format("fetch manifest {} of", reference), "GET", fmt::format("manifests/{}", reference));
   made.headers = {manifest_accept()};
-  return impl_->ask_in_turn<ManifestDocument>(made, [&](Endpoint& endpoint, ApiAnswer& answer) {
-    return impl_->read_manifest(endpoint, made, reference, answer);
-  });
+  // A document that breaks off, or comes damaged, is asked for again; whatever else is wrong has been tried often
+  // enough.
+  for (unsigned attempt = 1;; ++attempt) {
+    bool began = false;
+    auto document = impl_->ask_in_turn<ManifestDocument>(made, [&](Endpoint& endpoint, ApiAnswer& answer) {
+      began = answer.head.status == 200;
+      return impl_->read_manifest(endpoint, made, reference, answer);
+    });
+    if (document || !began || attempt == most_document_attempts || document.error().code != Errc::image_pull)
+      return document;
+  }
 }
 
 Result<std::vector<std::string>> RegistryClient::list_tags() {
