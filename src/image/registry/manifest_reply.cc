@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
-#include "image/registry/api_error.h"
+#include "base/text.h"
 
 namespace diatom::image {
 
