@@ -2,10 +2,12 @@
 
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <semaphore>
 #include <vector>
 
 namespace diatom::rootfs {
@@ -138,20 +140,38 @@ class Gzip final : public ByteSource {
   bool finished_ = false;
 };
 
+// What a frame refers back to is kept in memory. Up to 8 MiB (RFC 8878's recommendation, and all that levels up to 19
+// ask for) is anybody's; up to 64 MiB is one layer's at a time; beyond that it is a memory bomb rather than a layer.
+constexpr int common_window_log = 23;
+constexpr int largest_window_log = 26;
+std::binary_semaphore large_window{1};
+
 class Zstd final : public ByteSource {
  public:
   explicit Zstd(Input input) : input_(std::move(input)), stream_(ZSTD_createDStream()) {
-    // As the zstd tool: a window beyond 128 MiB is a memory bomb rather than a layer.
-    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, 27);
+    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, common_window_log);
+  }
+  Zstd(const Zstd&) = delete;
+  Zstd& operator=(const Zstd&) = delete;
+  Zstd(Zstd&&) = delete;
+  Zstd& operator=(Zstd&&) = delete;
+  ~Zstd() override {
+    stream_.reset();
+    if (has_large_window_) large_window.release();
   }
 
   Result<size_t> read(std::span<std::byte> out) override {
     for (;;) {
-      if (input_.unread().empty()) TRY(input_.refill());
+      // A frame's header comes as a whole, so that it can be read again.
+      TRY(input_.need(inside_ ? 1 : longest_header));
       auto unread = input_.unread();
       ZSTD_inBuffer in{unread.data(), unread.size(), 0};
       ZSTD_outBuffer to{out.data(), out.size(), 0};
       size_t result = ZSTD_decompressStream(stream_.get(), &to, &in);
+      if (ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge && !has_large_window_) {
+        take_large_window();
+        continue;
+      }
       if (ZSTD_isError(result) != 0) return damaged("zstd", ZSTD_getErrorName(result));
       input_.consume(in.pos);
       if (to.pos > 0) {
@@ -168,12 +188,22 @@ class Zstd final : public ByteSource {
   }
 
  private:
+  static constexpr size_t longest_header = 18;  // RFC 8878, 3.1.1: magic number and frame header
   struct Free {
     void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
   };
+
+  void take_large_window() {
+    large_window.acquire();  // a semaphore: it may be given back by another thread
+    has_large_window_ = true;
+    ZSTD_DCtx_reset(stream_.get(), ZSTD_reset_session_only);
+    ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, largest_window_log);
+  }
+
   Input input_;
   std::unique_ptr<ZSTD_DStream, Free> stream_;
   bool inside_ = false;  // of a frame
+  bool has_large_window_ = false;
 };
 
 }  // namespace

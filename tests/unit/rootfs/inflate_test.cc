@@ -100,6 +100,14 @@ TEST(Inflate, RefusesAWindowThatIsAMemoryBomb) {
   EXPECT_EQ(refused.error().code, Errc::invalid_argument);
 }
 
+TEST(Inflate, TakesLargeWindowsOneAtATime) {
+  const std::string largest =
+      "\x28\xb5\x2f\xfd\x00\x80"s + "\x01\x00\x00"s;  // exponent 16 + 10: 64 MiB, and nothing in it
+  for (int again = 0; again < 3; ++again) EXPECT_EQ(inflated(largest + largest).value_or("refused"), "");
+  EXPECT_FALSE(inflated("\x28\xb5\x2f\xfd\x00\x88"s + "\x01\x00\x00"s)) << "128 MiB";
+  EXPECT_EQ(inflated(largest).value_or("refused"), "") << "what was refused took nothing along";
+}
+
 class BrokenSource final : public ByteSource {
  public:
   Result<size_t> read(std::span<std::byte>) override { return fail(Errc::image_pull, "the network went away"); }
