@@ -130,7 +130,7 @@ class Puller {
   }
 
   Result<PulledImage> fetch() {
-    FileLock lock = TRY(store_.lock_for_adding());
+    FileLock lock = TRY(store_.lock_for_adding(cancel_));
     ManifestDocument top = TRY(client_->get_manifest(asked_for()));
     ManifestDocument document = TRY(choose(top, 0));
     oci::Manifest manifest = TRY(oci::parse_manifest(document.bytes));
