@@ -32,7 +32,7 @@ test: test-deps build ## every test: unit, lint, integration, vm, fuzz, sanitize
 	@tools/test.sh
 
 asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
-	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) && ctest --preset $@
+	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) --target unit_tests && ctest --preset $@
 
 fuzz: test-deps $(KERNEL)/version ## short runs of every fuzz target
 	@cmake --preset fuzz >/dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && ctest --preset fuzz

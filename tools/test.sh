@@ -4,10 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}
 
-cmake --preset asan >/dev/null
-cmake --build build-asan -j "$jobs"
-cmake --preset tsan >/dev/null
-cmake --build build-tsan -j "$jobs"
+for preset in asan tsan; do
+    cmake --preset "$preset" >/dev/null
+    cmake --build "build-$preset" -j "$jobs" --target unit_tests
+done
 cmake --preset fuzz >/dev/null
 cmake --build build-fuzz -j "$jobs" --target fuzzers
 

@@ -1,6 +1,8 @@
 // Text of images, registries and guests is foreign: its control characters would reach a terminal as commands.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -8,6 +10,7 @@ namespace diatom {
 
 // One harmless line of at most `most_bytes`: line ends and tabs become spaces, other control characters (also those of
 // two bytes, U+0080 to U+009F) and bytes that are no UTF-8 become "?"; what is cut off is marked by "…".
+inline constexpr size_t uncut = SIZE_MAX;
 std::string printable(std::string_view text, size_t most_bytes = 200);
 
 // The same for a message of several lines: line ends and tabs stay, nothing is cut off.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <nghttp2/nghttp2.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,12 @@ constexpr int32_t connection_window = 64 << 20;
 nghttp2_nv header(std::string_view name, std::string_view value) {
   auto bytes = [](std::string_view text) { return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data())); };
   return {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NO_INDEX};
+}
+
+// Without a SIGPIPE for whoever uses this as a library; the guest's end is no socket, and its agent ignores the signal.
+ssize_t write_quietly(int fd, const void* data, size_t size) {
+  ssize_t put = ::send(fd, data, size, MSG_NOSIGNAL);
+  return put < 0 && errno == ENOTSOCK ? ::write(fd, data, size) : put;
 }
 
 Error nghttp2_error(std::string_view what, ssize_t code) {
@@ -300,7 +307,7 @@ void Connection::flush() {
       pending_.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
     }
     if (pending_begin_ == pending_.size()) break;
-    ssize_t put = ::write(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
+    ssize_t put = write_quietly(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
     if (put < 0 && errno == EINTR) continue;
     if (put < 0 && errno != EAGAIN)
       return lose({Errc::guest, std::string("guest channel: write: ") + std::strerror(errno), ""});

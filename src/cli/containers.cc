@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/each.h"
 #include "cli/human_time.h"
@@ -37,7 +38,7 @@ std::string status(const ContainerInfo& info, int64_t now_ns) {
 std::string command(const ContainerInfo& info, bool whole) {
   std::string line;
   for (const auto& word : info.command) line += (line.empty() ? "" : " ") + word;
-  return "\"" + (whole ? line : ellipsis(printable(line), 20)) + "\"";
+  return "\"" + (whole ? line : ellipsis(printable(line, uncut), 20)) + "\"";
 }
 
 const Json& headings() {

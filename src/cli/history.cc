@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "cli/human_time.h"
 #include "cli/image_verbs.h"
 #include "cli/json_output.h"
@@ -37,12 +38,13 @@ const Json& headings() {
 Json row(const HistoryEntry& entry, const Flags& flags) {
   auto created = parse_rfc3339(entry.created);
   std::string since = created ? human_since(*created, wall_clock_ns()) : "N/A";
-  return {{"Comment", entry.comment},
-          {"CreatedAt", created ? entry.created : "N/A"},
-          {"CreatedBy", flags.no_trunc ? entry.created_by : ellipsis(printable(entry.created_by), shown_command)},
-          {"CreatedSince", flags.human ? since : entry.created},
-          {"ID", entry.image_id.empty() ? "<missing>" : shown_id(entry.image_id, flags.no_trunc)},
-          {"Size", flags.human ? human_size(entry.size_bytes) : std::to_string(entry.size_bytes)}};
+  return {
+      {"Comment", entry.comment},
+      {"CreatedAt", created ? entry.created : "N/A"},
+      {"CreatedBy", flags.no_trunc ? entry.created_by : ellipsis(printable(entry.created_by, uncut), shown_command)},
+      {"CreatedSince", flags.human ? since : entry.created},
+      {"ID", entry.image_id.empty() ? "<missing>" : shown_id(entry.image_id, flags.no_trunc)},
+      {"Size", flags.human ? human_size(entry.size_bytes) : std::to_string(entry.size_bytes)}};
 }
 
 Result<int> history(const Flags& flags) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/human_time.h"
 #include "cli/template.h"
 #include "cli/text.h"
@@ -128,9 +129,10 @@ void Progress::on_progress(const TransferProgress& event) {
   blob = event;
   if (mode_ == ProgressMode::plain) {
     if (changes)
-      sink_.write(printable(fmt::format("{}: {}{}", event.id, status(event.phase),
-                                        event.note.empty() ? "" : " " + event.note)) +
-                  "\n");
+      sink_.write(
+          printable(fmt::format("{}: {}{}", event.id, status(event.phase), event.note.empty() ? "" : " " + event.note),
+                    uncut) +
+          "\n");
     return;
   }
   bool silence_follows =
@@ -162,7 +164,7 @@ std::string_view Progress::status(Phase phase) const {
 std::string Progress::bar_line(const TransferProgress& blob, size_t columns) const {
   std::string line = fmt::format("{}: {}", blob.id, status(blob.phase));
   if (!blob.note.empty()) line += " " + blob.note;
-  line = printable(line);
+  line = printable(line, uncut);
   if (moves_bytes(blob.phase)) {
     size_t used = display_width(line) + 1;
     line += " " + bar(blob, columns > used ? columns - used : 0);
@@ -230,7 +232,7 @@ void Progress::line(std::string_view text) {
   if (mode_ == ProgressMode::quiet) return;
   bool bars = !drawn_.empty();
   erase();
-  sink_.write(printable(text) + "\n");
+  sink_.write(printable(text, uncut) + "\n");
   if (bars) draw(false);
 }
 

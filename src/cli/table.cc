@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "cli/text.h"
 
 namespace diatom::cli {
 
 void Table::add_row(std::vector<std::string> cells) {
-  for (auto& cell : cells) cell = printable(cell);
+  for (auto& cell : cells) cell = printable(cell, uncut);
   rows_.push_back(std::move(cells));
 }
 

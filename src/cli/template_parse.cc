@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "cli/template_ast.h"
 #include "cli/text.h"
 

@@ -70,24 +70,4 @@ std::string ellipsis(std::string_view text, size_t columns) {
   return std::string(text.substr(0, end)) + "…";
 }
 
-std::string printable(std::string_view text) {
-  std::string line;
-  line.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    Character next = first_character(text.substr(i));
-    auto byte = static_cast<unsigned char>(text[i]);
-    // U+0080 to U+009F are control characters, too: 0xc2 and 0x80 to 0x9f.
-    bool control = byte < 0x20 || byte == 0x7f ||
-                   (next.bytes == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0);
-    if (byte == '\t' || byte == '\n' || byte == '\r')
-      line += ' ';
-    else if (control || (next.bytes == 1 && byte >= 0x80))
-      line += '?';
-    else
-      line += text.substr(i, next.bytes);
-    i += next.bytes;
-  }
-  return line;
-}
-
 }  // namespace diatom::cli

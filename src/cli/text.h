@@ -1,5 +1,4 @@
-// Text on a terminal: how wide it is, what may be shown of it. Text of images and registries is foreign: its control
-// characters would reach the terminal as commands.
+// Text on a terminal: how wide it is, and how much of it is shown. (What of it may be shown: base/text.h.)
 #pragma once
 
 #include <cstddef>
@@ -14,8 +13,5 @@ size_t display_width(std::string_view text);
 
 // The first `columns` columns; where something is cut off, the last of them is "…" (docker's way).
 std::string ellipsis(std::string_view text, size_t columns);
-
-// Tabs and line ends become spaces, other control characters "?": one harmless line.
-std::string printable(std::string_view text);
 
 }  // namespace diatom::cli

@@ -7,9 +7,9 @@
 #include <array>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "image/documents.h"
 #include "image/progress.h"
-#include "image/registry/api_error.h"
 #include "image/registry/registry_client.h"
 #include "image/unpack.h"
 #include "oci/manifest.h"

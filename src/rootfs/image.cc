@@ -32,17 +32,19 @@ Result<ImageInfo> write_image(std::span<const LayerFiles> layers, std::string_vi
   Tree tree;
   for (uint32_t number = 0; number < layers.size(); ++number) {
     indexes.push_back(TRY(read_index(layers[number].index_fd)));
-    LayerIndex index = TRY(decode_index(indexes.back()));
-    data_bytes.push_back(index.header.data_bytes);
+    IndexHeader header = TRY(read_index_header(layers[number].index_fd));
     uint64_t done = 0;
-    for (const Entry& entry : index.entries) {
+    auto apply = [&](const Entry& entry) -> Result<> {
       if (++done % 4096 == 0) TRY(cancel.check());
-      if (auto applied = tree.apply(entry, number); !applied)
-        return fail(applied.error().code,
-                    "layer " + std::to_string(number + 1) + " (sha256:" + index.header.diff_id.substr(0, 12) +
-                        "): " + applied.error().message,
-                    applied.error().hint);
-    }
+      auto applied = tree.apply(entry, number);
+      if (applied) return {};
+      return fail(applied.error().code,
+                  "layer " + std::to_string(number + 1) + " (sha256:" + header.diff_id.substr(0, 12) +
+                      "): " + applied.error().message,
+                  applied.error().hint);
+    };
+    TRY(for_each_entry(indexes.back(), apply));
+    data_bytes.push_back(header.data_bytes);
     TRY(cancel.check());
   }
   return write_erofs(tree, data_bytes, identity, out_fd, cancel);

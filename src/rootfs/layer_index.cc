@@ -54,6 +54,27 @@ IndexHeader decode_header(FieldReader& reader) {
   return header;
 }
 
+Entry decode_entry(FieldReader& reader) {
+  Entry entry;
+  entry.kind = static_cast<EntryKind>(reader.get<uint8_t>());
+  entry.mode = reader.get<uint16_t>();
+  entry.uid = reader.get<uint32_t>();
+  entry.gid = reader.get<uint32_t>();
+  entry.mtime_s = reader.get<int64_t>();
+  entry.mtime_ns = reader.get<uint32_t>();
+  entry.rdev_major = reader.get<uint32_t>();
+  entry.rdev_minor = reader.get<uint32_t>();
+  entry.size = reader.get<uint64_t>();
+  entry.first_block = reader.get<uint64_t>();
+  auto path_size = reader.get<uint16_t>();
+  auto target_size = reader.get<uint16_t>();
+  auto xattrs_size = reader.get<uint32_t>();
+  entry.path = reader.get_bytes(path_size);
+  entry.target = reader.get_bytes(target_size);
+  entry.xattrs = reader.get_bytes(xattrs_size);
+  return entry;
+}
+
 }  // namespace
 
 void encode_entry(const Entry& entry, std::string& out) {
@@ -94,7 +115,7 @@ Result<IndexHeader> read_index_header(int fd) {
   return decode_header(reader);
 }
 
-Result<LayerIndex> decode_index(std::string_view bytes) {
+Result<IndexHeader> for_each_entry(std::string_view bytes, const std::function<Result<>(const Entry&)>& each) {
   if (bytes.size() < index_header_bytes + index_checksum_bytes || !bytes.starts_with(magic))
     return damaged("it is none, or of another version");
   std::string_view body = bytes.substr(0, bytes.size() - index_checksum_bytes);
@@ -103,34 +124,26 @@ Result<LayerIndex> decode_index(std::string_view bytes) {
   auto sum = hash.finish();
   if (std::memcmp(sum.data(), bytes.data() + body.size(), sum.size()) != 0) return damaged("its checksum is wrong");
 
-  LayerIndex index;
   FieldReader reader(body.substr(magic.size()));
-  index.header = decode_header(reader);
-  if (index.header.data_bytes % block_size != 0) return damaged("its data ends within a block");
-  if (index.header.entries > body.size() / smallest_entry) return damaged("it is cut short");
-  index.entries.reserve(index.header.entries);
-  for (uint64_t i = 0; i < index.header.entries; ++i) {
-    Entry& entry = index.entries.emplace_back();
-    entry.kind = static_cast<EntryKind>(reader.get<uint8_t>());
-    entry.mode = reader.get<uint16_t>();
-    entry.uid = reader.get<uint32_t>();
-    entry.gid = reader.get<uint32_t>();
-    entry.mtime_s = reader.get<int64_t>();
-    entry.mtime_ns = reader.get<uint32_t>();
-    entry.rdev_major = reader.get<uint32_t>();
-    entry.rdev_minor = reader.get<uint32_t>();
-    entry.size = reader.get<uint64_t>();
-    entry.first_block = reader.get<uint64_t>();
-    auto path_size = reader.get<uint16_t>();
-    auto target_size = reader.get<uint16_t>();
-    auto xattrs_size = reader.get<uint32_t>();
-    entry.path = reader.get_bytes(path_size);
-    entry.target = reader.get_bytes(target_size);
-    entry.xattrs = reader.get_bytes(xattrs_size);
+  IndexHeader header = decode_header(reader);
+  if (header.data_bytes % block_size != 0) return damaged("its data ends within a block");
+  if (header.entries > body.size() / smallest_entry) return damaged("it is cut short");
+  for (uint64_t i = 0; i < header.entries; ++i) {
+    Entry entry = decode_entry(reader);
     if (!reader.ok()) return damaged("it is cut short");
-    if (!plausible(entry, index.header.data_bytes)) return damaged("entry " + std::to_string(i) + " makes no sense");
+    if (!plausible(entry, header.data_bytes)) return damaged("entry " + std::to_string(i) + " makes no sense");
+    TRY(each(entry));
   }
   if (!reader.at_end()) return damaged("something follows its last entry");
+  return header;
+}
+
+Result<LayerIndex> decode_index(std::string_view bytes) {
+  LayerIndex index;
+  index.header = TRY(for_each_entry(bytes, [&](const Entry& entry) -> Result<> {
+    index.entries.push_back(entry);
+    return {};
+  }));
   return index;
 }
 

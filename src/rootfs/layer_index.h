@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -60,7 +61,11 @@ std::string encode_index_header(const IndexHeader& header);
 // The header alone, from the index's file; its checksum is not looked at.
 Result<IndexHeader> read_index_header(int fd);
 
-// The whole index as it was read from its file. Fails when it is damaged. The entries borrow from `bytes`.
+// Goes through an index as it was read from its file, one entry at a time, and ends with the first error of `each`.
+// Fails when it is damaged. The entries' strings borrow from `bytes`.
+Result<IndexHeader> for_each_entry(std::string_view bytes, const std::function<Result<>(const Entry&)>& each);
+
+// The same with all entries in memory: for small ones.
 struct LayerIndex {
   IndexHeader header;
   std::vector<Entry> entries;

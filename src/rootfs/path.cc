@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace diatom::rootfs {
 
 namespace {
@@ -11,10 +13,7 @@ constexpr size_t longest_name = 255;
 
 // What is wrong may be hostile and long: enough of it to be found.
 std::unexpected<Error> refuse(std::string_view path, std::string_view why) {
-  std::string shown(path.substr(0, 200));
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < ' ' || c == 127) c = '?';
-  return fail(Errc::invalid_argument, "path \"" + shown + (path.size() > 200 ? "…" : "") + "\": " + std::string(why));
+  return fail(Errc::invalid_argument, "path \"" + printable(path) + "\": " + std::string(why));
 }
 
 Result<std::string> normalise(std::string_view path, std::string_view shown) {

@@ -44,7 +44,7 @@ class ContainerStore {
   Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
   // The record and the folder, for whoever holds the lock; also on a full disk.
   Result<> erase(const std::string& id);
-  Result<std::vector<ContainerRecord>> list();        // newest first
+  Result<std::vector<ContainerRecord>> list();  // newest first
   // By id, name or unique prefix of an id.
   Result<ContainerRecord> find(std::string_view reference);
   // How many containers were made from the image.
@@ -54,8 +54,8 @@ class ContainerStore {
   Result<FileLock> create_directory(const std::string& id);
   // Empty while its owner lives. Who takes it is no owner: nobody kills this process for it.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
-  // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that the
-  // process which the lock names does hold it.
+  // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that
+  // the process which the lock names does hold it.
   Result<FileLock> take_from_owner(const std::string& id);
   // Puts right what dead owners left: states that are not true any more, containers that were to go, folders without a
   // record.

@@ -4,6 +4,8 @@
 
 #include <cerrno>
 
+#include "base/file.h"
+
 namespace diatom::store {
 
 namespace {
@@ -124,6 +126,8 @@ std::string Statement::text(int column) const {
 int64_t Statement::number(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 
 Result<Database> Database::open(const std::filesystem::path& path) {
+  // SQLite fails rather than wait when another process, too, gives a new database its write-ahead log: take turns.
+  FileLock opening = TRY(FileLock::acquire(path.string() + ".lock"));
   sqlite3* handle = nullptr;
   int result = sqlite3_open_v2(path.c_str(), &handle,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,

@@ -1,4 +1,4 @@
-"""A token server (distribution's docs/spec/auth/token.md and oauth.md) whose tokens docker-registry accepts."""
+"""A token server (distribution's specification of token authentication, and of OAuth2) whose tokens docker-registry accepts."""
 import base64
 import json
 import pathlib

@@ -1,4 +1,5 @@
 #include "image/registry/api_error.h"
+#include "base/text.h"
 
 #include <nlohmann/json.hpp>
 
@@ -7,7 +8,6 @@ namespace diatom::image {
 namespace {
 
 using nlohmann::json;
-constexpr size_t longest = 300;
 
 std::string text_of(const json& object, const char* name) {
   if (!object.is_object()) return "";
@@ -38,14 +38,6 @@ std::string describe_document(const json& document) {
 }
 
 }  // namespace
-
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, longest));
-  for (char& c : out)
-    if (c < ' ' || c > '~') c = '?';
-  if (text.size() > longest) out += "...";
-  return out;
-}
 
 std::string describe_error_body(std::string_view body) {
   json document = json::parse(body, nullptr, false);

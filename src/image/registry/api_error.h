@@ -7,9 +7,6 @@
 
 namespace diatom::image {
 
-// Printable ASCII stays, anything else becomes "?"; cut off at 300 characters.
-std::string printable(std::string_view text);
-
 // The distribution-spec's errors[] ("manifest unknown (MANIFEST_UNKNOWN)"), OAuth2's error and error_description,
 // docker's "details" and "message", or the first line of a plain text. Empty for anything else.
 std::string describe_error_body(std::string_view body);

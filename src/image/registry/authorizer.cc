@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "image/registry/api_error.h"
 #include "image/registry/base64.h"
 #include "image/registry/url.h"

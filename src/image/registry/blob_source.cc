@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "image/registry/api_error.h"
+#include "base/text.h"
 #include "image/registry/range.h"
 
 namespace diatom::image {

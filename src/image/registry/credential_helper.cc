@@ -9,7 +9,7 @@
 
 #include "base/child.h"
 #include "base/platform/platform.h"
-#include "image/registry/api_error.h"
+#include "base/text.h"
 
 namespace diatom::image {
 

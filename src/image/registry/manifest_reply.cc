@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/json_depth.h"
-#include "image/registry/api_error.h"
+#include "base/text.h"
 
 namespace diatom::image {
 

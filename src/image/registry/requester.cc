@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "image/registry/api_error.h"
 #include "image/registry/url.h"
 

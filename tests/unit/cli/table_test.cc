@@ -1,4 +1,5 @@
 #include "cli/table.h"
+#include "base/text.h"
 
 #include <gtest/gtest.h>
 
@@ -38,16 +39,6 @@ TEST(Text, WhatIsTooLongEndsInAnEllipsis) {
   EXPECT_EQ(ellipsis("abcd", 3), "ab…");
   EXPECT_EQ(ellipsis("日本語", 4), "日…");
   EXPECT_EQ(ellipsis("abc", 0), "");
-}
-
-TEST(Text, ForeignControlCharactersDoNotReachTheTerminal) {
-  EXPECT_EQ(printable("a\tb\nc"), "a b c");
-  EXPECT_EQ(printable("\x1b[31mred\x7f"), "?[31mred?");
-  EXPECT_EQ(printable("\xc2\x9b"
-                      "31m"),
-            "?31m");
-  EXPECT_EQ(printable("\xff\xc3"), "??");
-  EXPECT_EQ(printable("größer"), "größer");
 }
 
 }  // namespace

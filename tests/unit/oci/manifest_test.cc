@@ -153,8 +153,8 @@ TEST(Documents, AreBoundedInWidthAndDepth) {
   expect_refused(parse_index("{\"manifests\":" + wide + "}"), "wide", "\"manifests\" is too long");
   expect_refused(parse_docker_archive(wide), "wide", "manifest.json");
   std::string deep = std::string(1 << 14, '[') + std::string(1 << 14, ']');
-  expect_refused(parse_index(deep), "deep", "image index");
-  expect_refused(parse_config("{\"config\":" + deep + "}"), "deep", "no JSON object");
+  expect_refused(parse_index(deep), "deep", "deeper than");
+  expect_refused(parse_config("{\"config\":" + deep + "}"), "deep", "deeper than");
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ TEST(Database, NamesAFileThatIsNone) {
 }
 
 TEST(Database, IsMadeOnceHoweverManyOpenItFirst) {
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 20; ++round) {
     ScratchDirectory scratch{test::memory_directory()};
     std::vector<std::thread> threads;
     for (int i = 0; i < 8; ++i)

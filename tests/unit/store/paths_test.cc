@@ -14,10 +14,12 @@
 namespace diatom::store {
 namespace {
 
+using Variables = std::map<std::string, std::string>;
+
 // The environment of one test; what was there comes back.
 class Environment {
  public:
-  explicit Environment(const std::map<std::string, std::string>& wanted) {
+  explicit Environment(const Variables& wanted = {}) {
     for (const char* name : {"HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "DIATOM_HOME", "DIATOM_RUN"}) {
       const char* value = ::getenv(name);
       before_[name] = value != nullptr ? std::optional<std::string>(value) : std::nullopt;
@@ -37,7 +39,7 @@ class Environment {
 };
 
 TEST(Paths, AreThoseOfTheEnvironment) {
-  Environment environment({{"DIATOM_HOME", "/a/home"}, {"DIATOM_RUN", "/a/run"}});
+  Environment environment(Variables{{"DIATOM_HOME", "/a/home"}, {"DIATOM_RUN", "/a/run"}});
   auto paths = default_paths();
   ASSERT_TRUE(paths) << test::error_of(paths);
   EXPECT_EQ(paths->home, "/a/home");
@@ -45,14 +47,14 @@ TEST(Paths, AreThoseOfTheEnvironment) {
 }
 
 TEST(Paths, AreNeverBelowTmpForWantOfAHome) {
-  Environment environment({});
+  Environment environment;
   auto paths = default_paths();
   if (!paths) return;  // a user without a home is told so
   EXPECT_FALSE(paths->home.string().starts_with("/tmp/.local")) << paths->home;
 }
 
 TEST(Paths, OfAWorkingDirectoryThatHasGoneAreAnError) {
-  Environment environment({{"DIATOM_HOME", "relative"}});
+  Environment environment(Variables{{"DIATOM_HOME", "relative"}});
   UniqueFd before = std::move(*open_file(".", O_RDONLY | O_DIRECTORY));
   {
     test::ScratchDirectory scratch;
