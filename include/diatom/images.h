@@ -156,8 +156,9 @@ class Images {
   // By name, id or unique prefix of one.
   Result<ImageInfo> inspect(std::string_view reference);
   Result<ResolvedImage> resolve(std::string_view reference);
-  // A name goes; the image goes with its last name. By id: the image with all its names, which needs `force` when there
-  // are several. Refused while a container has been made from it, unless `force`.
+  // A name goes; the image goes with its last name. What a registry calls it (name@sha256:…) is a name only where it
+  // has no other: else it alone goes. By id: the image with all its names, which needs `force` when there are several.
+  // Refused while a container has been made from it, unless `force`.
   Result<RemovedImage> remove(std::string_view reference, bool force);
   // Fetches an image from a registry (distribution-spec) and makes it ready to run; layers that are here are not
   // fetched again. Digests are verified; what failed or was killed leaves nothing that looks present. Errors:

@@ -17,7 +17,7 @@ Result<OutputFile> OutputFile::create(const std::string& name) {
   fs::path path = fs::weakly_canonical(name, ignored);
   if (path.empty()) path = name;
   fs::path beside = path.parent_path() / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
-  UniqueFd fd = TRY(open_file(beside, O_WRONLY | O_CREAT | O_EXCL, 0666));
+  UniqueFd fd = TRY(open_file(beside, O_WRONLY | O_CREAT | O_EXCL, 0600));  // as docker: images hold secrets
   return OutputFile(path, TemporaryPath(beside), std::move(fd));
 }
 

@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,18 +20,24 @@ namespace diatom::image {
 namespace {
 
 constexpr size_t copy_block = 1 << 20;
+constexpr int look_at_token_ms = 100;
 constexpr size_t most_files = 1 << 16;
 
 class FileSource final : public rootfs::ByteSource {
  public:
   FileSource(int fd, const CancelToken& cancel) : fd_(fd), cancel_(cancel) {}
-  // A signal ends the wait for a slow writer on standard input: then the token is looked at again.
+  // The wait for a slow writer on standard input is no signal's to end: it may be another thread's that gets it. So the
+  // token is looked at now and then.
   Result<size_t> read(std::span<std::byte> out) override {
     for (;;) {
       TRY(cancel_.check());
+      pollfd event{fd_, POLLIN, 0};
+      int ready = ::poll(&event, 1, look_at_token_ms);
+      if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+      if (ready < 0) return fail_errno("poll");
       ssize_t got = ::read(fd_, out.data(), out.size());
       if (got >= 0) return static_cast<size_t>(got);
-      if (errno != EINTR) return fail_errno("read");
+      if (errno != EINTR && errno != EAGAIN) return fail_errno("read");
     }
   }
 

@@ -56,6 +56,13 @@ struct Images::Impl {
     return extents;
   }
 
+  // Removed by another process since the record was read.
+  Result<bool> has_gone(const store::ImageRecord& record) const {
+    auto found = store->images().find("sha256:" + record.id);
+    if (!found && found.error().code != Errc::not_found) return std::unexpected(found.error());
+    return !found;
+  }
+
   Result<ImageInfo> info(const store::ImageRecord& record) const {
     ImageInfo info;
     info.id = "sha256:" + record.id;
@@ -98,7 +105,11 @@ Result<std::vector<LoadedImage>> Images::load(const std::string& path) {
 
 Result<std::vector<ImageInfo>> Images::list() {
   std::vector<ImageInfo> images;
-  for (const auto& record : TRY(impl_->store->images().list())) images.push_back(TRY(impl_->info(record)));
+  for (const auto& record : TRY(impl_->store->images().list())) {
+    auto info = impl_->info(record);
+    if (!info && info.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
+    images.push_back(TRY(std::move(info)));
+  }
   return images;
 }
 
@@ -128,6 +139,13 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   bool by_name = name && std::ranges::find(record.tags, name->canonical()) != record.tags.end();
   if (by_name) going = {name->canonical()};
   RemovedImage removed;
+  // By a digest: an image that has names keeps them.
+  if (name && !name->digest.empty() && !record.tags.empty()) {
+    TRY(images.remove_digest({name->name(), name->digest.hex()}, record.id));
+    name->tag.clear();
+    removed.untagged = {name->familiar()};
+    return removed;
+  }
   removed.untagged = familiar(going);
   if (by_name && record.tags.size() > 1) {
     TRY(images.remove_tag(going.front()));
@@ -209,7 +227,9 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
   uint64_t before = TRY(impl_->store->content_bytes());
   PrunedImages pruned;
   for (const auto& record : TRY(images.list())) {
-    ImageInfo info = TRY(impl_->info(record));
+    auto known = impl_->info(record);
+    if (!known && known.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
+    ImageInfo info = TRY(std::move(known));
     if (!goes(info) || TRY(impl_->store->containers().count_of_image(record.id)) > 0) continue;
     TRY(images.remove(record.id));
     pruned.removed.push_back({info.tags, info.id});

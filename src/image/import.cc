@@ -120,7 +120,7 @@ Result<LoadedImage> import_locked(store::Store& store, const std::string& path, 
 
 Result<LoadedImage> import_rootfs(store::Store& store, const std::string& path, const ImportOptions& options,
                                   const CancelToken& cancel) {
-  FileLock lock = TRY(store.lock_for_adding());
+  FileLock lock = TRY(store.lock_for_adding(cancel));
   return import_locked(store, path, options, cancel);
 }
 

@@ -178,7 +178,7 @@ class Loader {
 };
 
 Result<std::vector<LoadedImage>> load_locked(store::Store& store, const std::string& path, const CancelToken& cancel) {
-  FileLock lock = TRY(store.lock_for_adding());
+  FileLock lock = TRY(store.lock_for_adding(cancel));
   auto archive = TRY(open_archive(path, store.paths(), cancel));
   return Loader(store, *archive, cancel).run(path);
 }

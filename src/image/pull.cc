@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "image/documents.h"
 #include "image/progress.h"
 #include "image/registry/registry_client.h"
@@ -130,7 +131,7 @@ class Puller {
   }
 
   Result<PulledImage> fetch() {
-    FileLock lock = TRY(store_.lock_for_adding());
+    FileLock lock = TRY(store_.lock_for_adding(cancel_));
     ManifestDocument top = TRY(client_->get_manifest(asked_for()));
     ManifestDocument document = TRY(choose(top, 0));
     oci::Manifest manifest = TRY(oci::parse_manifest(document.bytes));
@@ -196,8 +197,15 @@ class Puller {
     oci::ImageConfig config = TRY(read_config(manifest));
     TRY(check_platform(manifest.config.digest.hex(), config));
     std::vector<PackedLayer> layers;
+    uint64_t largest = TRY(layer_limits()).max_bytes;
     for (const LayerPair& pair : TRY(pair_layers(manifest.config.digest.text(), manifest, config))) {
       std::string id = short_id(pair.blob.digest);
+      // What it inflates to is limited elsewhere; but a packing may go on for ever and inflate to nothing.
+      if (pair.blob.size > largest)
+        return fail(
+            Errc::image_pull,
+            fmt::format("{}: layer {} has {} bytes, which is more than {}", what(), id, pair.blob.size, largest),
+            "raise DIATOM_MAX_LAYER_SIZE if you trust it");
       progress_.step({.id = id, .phase = Phase::waiting, .total_bytes = pair.blob.size, .note = {}});
       layers.push_back(
           {.diff_id = pair.diff_id,
@@ -263,6 +271,10 @@ Result<std::vector<PulledImage>> pull_tags(store::Store& store, std::string_view
   auto client = TRY(RegistryClient::open(reference, RegistryClient::Access::pull, options.access, cancel));
   std::vector<PulledImage> pulled;
   for (const std::string& tag : TRY(client->list_tags())) {
+    auto named = oci::Reference::parse(reference.name() + ":" + tag);
+    if (!named || named->tag != tag)
+      return fail(Errc::image_pull, "pull all tags of " + reference.familiar() + ": the registry lists \"" +
+                                        printable(tag) + "\", which is no tag");
     reference.tag = tag;
     pulled.push_back(TRY(swept(store, Puller(store, reference, options, cancel).run())));
   }

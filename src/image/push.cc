@@ -121,7 +121,7 @@ Result<PushedImage> push_image(store::Store& store, std::string_view reference, 
     return fail(Errc::invalid_argument, "push " + std::string(reference) + ": a digest is no place to push to",
                 "name a tag: `diatom tag` gives an image another name");
   // Nothing that is being read may be swept away by another process.
-  FileLock lock = TRY(store.lock_for_adding());
+  FileLock lock = TRY(store.lock_for_adding(cancel));
   return Pusher(store, parsed, options, cancel).run(reference);
 }
 

@@ -153,7 +153,7 @@ std::string docker_json(const std::vector<Chosen>& images) {
 Result<> save_images(store::Store& store, const std::vector<std::string>& references, int out_fd,
                      const CancelToken& cancel) {
   // Nothing that is being read may be swept away by another process.
-  FileLock lock = TRY(store.lock_for_adding());
+  FileLock lock = TRY(store.lock_for_adding(cancel));
   std::vector<Chosen> images = TRY(choose(store, references));
   TarWriter tar(out_fd);
   // The small ones first: a reader of a stream knows what comes.

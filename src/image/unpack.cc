@@ -36,6 +36,28 @@ class BlobSource final : public LayerSource {
   UniqueFd fd_;
 };
 
+// A layer of an image that will not come about, because another one of its layers failed: it need not be read to its
+// end.
+class UntilFailure final : public LayerSource {
+ public:
+  UntilFailure(std::unique_ptr<LayerSource> source, const std::atomic<bool>& failed)
+      : source_(std::move(source)), failed_(failed) {}
+  Result<size_t> read(std::span<std::byte> out) override {
+    if (failed_) return fail(Errc::cancelled, "interrupted");
+    return source_->read(out);
+  }
+  Result<bool> finish() override {
+    std::vector<std::byte> rest(64 << 10);
+    while (TRY(read(rest)) > 0) {
+    }
+    return source_->finish();
+  }
+
+ private:
+  std::unique_ptr<LayerSource> source_;
+  const std::atomic<bool>& failed_;
+};
+
 // An index that is there stands for a whole layer: commit_layer() sees to that.
 Result<std::optional<store::LayerRecord>> find_layer(const store::Paths& paths, const PackedLayer& layer) {
   auto fd = open_file(paths.layer_index(layer.diff_id.hex()), O_RDONLY);
@@ -109,7 +131,7 @@ class Work {
         put_off(*item);
         continue;
       }
-      auto result = lock ? unpack_layer(paths_, layers_[item->layer], limits, cancel_)
+      auto result = lock ? unpack_layer(paths_, until_failure(layers_[item->layer]), limits, cancel_)
                          : Result<store::LayerRecord>(std::unexpected(lock.error()));
       if (!result) failed_ = true;
       results_[item->layer] = std::move(result);
@@ -140,6 +162,13 @@ class Work {
     size_t layer = 0;
     bool put_off = false;
   };
+
+  PackedLayer until_failure(PackedLayer layer) const {
+    layer.open = [this, open = std::move(layer.open)]() -> Result<std::unique_ptr<LayerSource>> {
+      return std::make_unique<UntilFailure>(TRY(open()), failed_);
+    };
+    return layer;
+  }
 
   std::optional<Item> take() {
     std::lock_guard lock(mutex_);

@@ -83,6 +83,13 @@ class Object {
     const json* version = find("schemaVersion");
     if (version != nullptr && *version != 2) wrong("schemaVersion", "is not 2");
   }
+  // A document that can be read both as a manifest and as an index is two images under one digest: whoever sends it
+  // chooses which one by a header that no digest covers (CVE-2021-41190). Its media type is also sent on as it is.
+  void check_kind(bool (*is_right)(std::string_view), std::initializer_list<const char*> others) {
+    if (std::string type = text("mediaType"); !type.empty() && !is_right(type)) wrong("mediaType", "is another's");
+    for (const char* name : others)
+      if (find(name) != nullptr) wrong(name, "does not belong here");
+  }
   void wrong(std::string_view name, std::string_view why) {
     if (wrong_.empty()) wrong_ = "\"" + std::string(name) + "\" " + std::string(why);
   }
@@ -144,6 +151,7 @@ Result<Index> parse_index(std::string_view text) {
   json document = parse_json(text);
   Object object("image index", document);
   object.check_schema();
+  object.check_kind(is_index_type, {"config", "layers", "fsLayers"});
   Index index;
   for (const json& entry : object.list("manifests"))
     index.manifests.push_back(TRY(parse_descriptor("image index: manifests", entry)));
@@ -161,6 +169,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
   TRY(object.result());
   const json* config = object.find("config");
   if (config == nullptr) return fail(Errc::invalid_argument, "read manifest: it has no config");
+  object.check_kind(is_manifest_type, {"manifests", "fsLayers"});
   manifest.config = TRY(parse_descriptor("manifest: config", *config));
   for (const json& entry : object.list("layers"))
     manifest.layers.push_back(TRY(parse_descriptor("manifest: layers", entry)));

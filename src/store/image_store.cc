@@ -103,7 +103,8 @@ Result<> ImageStore::set_tag(const std::string& canonical, const std::string& id
 }
 
 Result<> ImageStore::add_digest(const RegistryDigest& digest, const std::string& id) {
-  Statement insert = TRY(database_.prepare("INSERT OR IGNORE INTO image_digests VALUES (?, ?, ?)"));
+  Statement insert =
+      TRY(database_.prepare("INSERT OR IGNORE INTO image_digests SELECT ?, ?, id FROM images WHERE id = ?"));
   return insert.bind(digest.repository).bind(digest.digest).bind(id).run();
 }
 
@@ -143,8 +144,11 @@ Result<ImageRecord> ImageStore::read(const std::string& id) {
 
 Result<std::vector<ImageRecord>> ImageStore::list() {
   std::vector<ImageRecord> images;
-  for (const std::string& id : TRY(column("SELECT id FROM images ORDER BY loaded_ns DESC, id")))
-    images.push_back(TRY(read(id)));
+  for (const std::string& id : TRY(column("SELECT id FROM images ORDER BY loaded_ns DESC, id"))) {
+    auto image = read(id);
+    if (!image && image.error().code == Errc::not_found) continue;  // somebody has just removed it
+    images.push_back(TRY(std::move(image)));
+  }
   return images;
 }
 
@@ -176,8 +180,24 @@ Result<ImageRecord> ImageStore::find(std::string_view reference) {
 }
 
 Result<> ImageStore::remove_tag(const std::string& canonical) {
+  std::string repository = TRY(oci::Reference::parse(canonical)).name();
+  Database::Transaction transaction = TRY(database_.begin());
+  auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", {canonical}));
   Statement statement = TRY(database_.prepare("DELETE FROM tags WHERE name = ?"));
-  return statement.bind(canonical).run();
+  TRY(statement.bind(canonical).run());
+  for (const std::string& id : ids) {
+    Statement digests = TRY(database_.prepare(
+        "DELETE FROM image_digests WHERE image = ?1 AND repository = ?2 AND NOT EXISTS "
+        "(SELECT 1 FROM tags WHERE tags.image = ?1 AND substr(name, 1, length(?2) + 1) = ?2 || ':')"));
+    TRY(digests.bind(id).bind(repository).run());
+  }
+  return transaction.commit();
+}
+
+Result<> ImageStore::remove_digest(const RegistryDigest& digest, const std::string& id) {
+  Statement statement =
+      TRY(database_.prepare("DELETE FROM image_digests WHERE repository = ? AND digest = ? AND image = ?"));
+  return statement.bind(digest.repository).bind(digest.digest).bind(id).run();
 }
 
 Result<> ImageStore::remove(const std::string& id) {

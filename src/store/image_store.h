@@ -50,8 +50,11 @@ class ImageStore {
   // and invalid_argument (ambiguous) name what was asked for.
   Result<ImageRecord> find(std::string_view reference);
   Result<> set_tag(const std::string& canonical, const std::string& id);
+  // Nothing, where somebody has removed the image meanwhile.
   Result<> add_digest(const RegistryDigest& digest, const std::string& id);
+  // With the last tag of a repository go the digests that this repository knows the image by.
   Result<> remove_tag(const std::string& canonical);
+  Result<> remove_digest(const RegistryDigest& digest, const std::string& id);
   // Repositories of that registry in which some image of ours has the blob, at most `limit`.
   Result<std::vector<std::string>> repositories_with_blob(const std::string& registry, const std::string& blob,
                                                           size_t limit);

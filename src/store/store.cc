@@ -1,5 +1,6 @@
 #include "store/store.h"
 
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -7,6 +8,8 @@
 namespace diatom::store {
 
 namespace {
+
+constexpr int look_again_ms = 30;
 
 fs::path lock_path(const Paths& paths) { return paths.home / "store.lock"; }
 
@@ -42,9 +45,14 @@ Result<std::unique_ptr<Store>> Store::open(Paths paths) {
   return std::unique_ptr<Store>(new Store(std::move(paths), std::move(database)));
 }
 
-Result<FileLock> Store::lock_for_adding() {
+// Tried again and again, because somebody else's sweep may take long, and a Ctrl-C must not have to wait for it.
+Result<FileLock> Store::lock_for_adding(const CancelToken& cancel) {
   TRY(sweep());
-  return FileLock::acquire(lock_path(paths_), FileLock::Mode::shared);
+  for (;;) {
+    if (auto lock = TRY(FileLock::try_acquire(lock_path(paths_), FileLock::Mode::shared))) return std::move(*lock);
+    TRY(cancel.check());
+    ::poll(nullptr, 0, look_again_ms);
+  }
 }
 
 Result<uint64_t> Store::content_bytes() const {

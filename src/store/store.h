@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/cancel.h"
 #include "base/file.h"
 #include "store/container_store.h"
 #include "store/database.h"
@@ -23,7 +24,7 @@ class Store {
 
   // Held while content is added: nothing that no image names yet is swept away meanwhile. What earlier ones left
   // behind is swept first, when nobody else is at it.
-  Result<FileLock> lock_for_adding();
+  Result<FileLock> lock_for_adding(const CancelToken& cancel);
   // What images take on the disk: blobs, layers, metadata.
   Result<uint64_t> content_bytes() const;
   // Removes what no image needs; later, if somebody is adding just now.

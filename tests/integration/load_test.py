@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -379,7 +380,7 @@ def feed(pipe, data: bytes):
 
 
 class Interrupted(unittest.TestCase):
-    """Ctrl-C and SIGTERM end a load in an orderly way."""
+    """Ctrl-C and SIGTERM end a load and an import in an orderly way."""
 
     setUp = LoadCase.setUp
 
@@ -387,9 +388,10 @@ class Interrupted(unittest.TestCase):
         tar = layout_of('image', layer('a', 2_000_000)).tar()
         # The first load makes the folders, to have something to watch.
         self.assertEqual(self.home.run('image', 'ls').returncode, 0)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with self.subTest(number), FileEvents(self.home.path / 'home/ingest') as events:
-                process = self.home.popen('load', stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # An import is read by a thread that gets no signal.
+        for verb, number in itertools.product((('load',), ('import', '-', 'a:1')), (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+            with self.subTest(verb=verb, number=number), FileEvents(self.home.path / 'home/ingest') as events:
+                process = self.home.popen(*verb, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
                 process.stdin.write(tar[:len(tar) // 2])
                 process.stdin.flush()
                 events.wait_for_new(DEADLINE)

@@ -142,6 +142,18 @@ class Retries(RegistryTest):
         self.assert_nothing_here()
 
 
+class FailsAtOnce(RegistryTest):
+    def test_a_layer_that_cannot_be_had_ends_those_on_their_way(self):
+        image = self.layout.image('app', [layer({'small': noise(200_000, 1)}), layer({'big': noise(400_000, 2)})])
+        small, big = image.layers
+        self.push('app')
+        self.proxy.add('GET .*' + big.digest, status=404, delay=1)
+        self.proxy.add('GET .*' + small.digest, drip=(500, 0.1))
+        self.refused('pull', f'{self.proxy.host}/app', naming=(big.digest, 'not found'), timeout=PULL_LIMIT)
+        self.assertLess(self.proxy.blob_bytes(small.digest), small.size)
+        self.assert_nothing_here()
+
+
 class RetriesExhausted(RegistryTest):
     """In a class of its own: it waits as long as people would."""
 

@@ -71,6 +71,28 @@ class Names(ImagesTest):
         self.refused('image', 'inspect', self.one.id)
         self.assert_is('a/two:v1', self.two)  # which shares a layer
 
+    def registry_names(self, name: str) -> list[str]:
+        return [text.split('@')[0] for text in self.inspect(name)['RepoDigests']]
+
+    def test_a_digest_goes_alone_where_there_are_names(self):
+        self.diatom('tag', 'a/one:v1', f'{self.registry.host}/pushed:v1')
+        self.diatom('push', f'{self.registry.host}/pushed:v1')
+        digest = f'{self.registry.host}/pushed@{self.one.manifest.digest}'
+        self.assertEqual(self.lines('rmi', digest), [f'Untagged: {digest}'])
+        self.assertEqual(self.inspect('a/one:v1')['RepoDigests'], [])
+        self.assertEqual(len(self.names()), 4)
+        self.refused('rmi', digest)
+
+    def test_what_a_registry_calls_it_goes_with_its_last_name_there(self):
+        for tag in ('v1', 'v2'):
+            self.diatom('tag', 'a/one:v1', f'{self.registry.host}/pushed:{tag}')
+        self.diatom('push', '-a', f'{self.registry.host}/pushed')
+        self.diatom('rmi', f'{self.registry.host}/pushed:v1')
+        self.assertEqual(self.registry_names('a/one:v1'), [f'{self.registry.host}/pushed'])
+        self.diatom('rmi', f'{self.registry.host}/pushed:v2')
+        self.assertEqual(self.registry_names('a/one:v1'), [])
+        self.assertEqual(sorted(self.names()), ['a/one:v1', 'a/two:v1', 'three:v3'])
+
     def test_by_id_several_names_need_force(self):
         self.diatom('tag', 'a/one:v1', 'copy:v1')
         self.refused('rmi', self.one.id, naming=('-f',))

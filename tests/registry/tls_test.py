@@ -94,6 +94,20 @@ class PrivateAuthority(RegistryTest):
         self.assertEqual(plain.asked(), [])
 
 
+    def test_an_upload_does_not_go_on_by_http(self):
+        self.diatom('pull', '--cert-dir', self.certificates, self.name)
+        plain = FaultProxy(self.registry.host)
+        self.addCleanup(plain.close)
+        front = FaultProxy(self.registry.host, self.server)
+        self.addCleanup(front.close)
+        front.add('HEAD', status=404)
+        front.add('POST', status=202, headers={'Location': plain.url + '/v2/copy/blobs/uploads/1'})
+        self.diatom('tag', self.name, f'{front.host}/copy:latest')
+        self.refused('push', '--cert-dir', self.certificates, f'{front.host}/copy:latest', naming=(front.host, 'plain HTTP'),
+                     timeout=60)
+        self.assertEqual(plain.asked(), [])
+
+
 class ClientCertificate(RegistryTest):
     @classmethod
     def make_registry(cls):

@@ -72,6 +72,11 @@ const char* environment(const char* name) {
   return value != nullptr && *value != '\0' ? value : nullptr;
 }
 
+// libcurl sends a header as it is: one with the end of a line in it would be several, or another request.
+bool is_one_line(std::string_view header) {
+  return header.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
+
 }  // namespace
 
 void HttpHeaders::add(std::string_view name, std::string_view value) {
@@ -171,6 +176,7 @@ struct HttpSession::Impl {
     set(CURLOPT_URL, request.url.c_str());
     set(CURLOPT_PROTOCOLS_STR, "http,https");
     set(CURLOPT_NOSIGNAL, 1L);
+    set(CURLOPT_QUICK_EXIT, 1L);  // a Ctrl-C does not wait for the answer of a dead name server
     set(CURLOPT_ERRORBUFFER, error_text);
     set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
     set(CURLOPT_USERAGENT, "diatom/" DIATOM_VERSION);
@@ -364,6 +370,8 @@ HttpSession::~HttpSession() = default;
 void HttpSession::finish() { impl_->finish(); }
 
 HttpResult<HttpHead> HttpSession::send(const HttpRequest& request) {
+  if (!std::ranges::all_of(request.headers, is_one_line))
+    return std::unexpected(final_failure(Errc::invalid_argument, "a header has more than one line"));
   impl_->begin(request);
   auto waited = impl_->wait_until([this] { return impl_->head_complete; });
   if (!waited) {

@@ -55,7 +55,13 @@ HttpResult<ApiAnswer> exchange(SessionPool& sessions, Endpoint& endpoint, const 
   if (!home || !origin)
     return std::unexpected(final_failure(Errc::invalid_argument, "ask " + printable(request.url) + ": no URL"));
   if (!authorization.empty()) request.headers.push_back("Authorization: " + authorization);
-  if (*origin != *home) leave_origin(request);  // an upload may go elsewhere
+  // An upload, or the next page of a list, may be elsewhere; what that host asks for is not for our credentials.
+  if (*origin != *home) {
+    if (home->scheme == "https" && origin->scheme == "http" && endpoint.config.tls.verify)
+      return refuse_redirect(endpoint, request.url, "what was asked by TLS must not go on by plain HTTP");
+    leave_origin(request);
+    answer.redirected = true;
+  }
   if (scheme == Scheme::https && endpoint.config.plain_allowed && endpoint.scheme == Scheme::unknown &&
       !endpoint.handshake_failed)
     request.connect_timeout = short_handshake;

@@ -52,8 +52,8 @@ TEST(ParseIndex, NamesTheFieldThatIsWrong) {
 }
 
 TEST(ParseManifest, ReadsConfigAndLayersInOrder) {
-  auto manifest = parse_manifest(R"({"mediaType":"m","config":)" + descriptor + R"(,"layers":[)" + descriptor + "," +
-                                 descriptor + "]}");
+  auto manifest =
+      parse_manifest(R"({"config":)" + descriptor + R"(,"layers":[)" + descriptor + "," + descriptor + "]}");
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->config.size, 7U);
   EXPECT_EQ(manifest->layers.size(), 2U);
@@ -78,6 +78,27 @@ TEST(ParseManifest, RefusesAnIndexAndHalfAManifest) {
   expect_refused(parse_manifest(R"({"config":null})"), "null", "no config");
   expect_refused(parse_manifest(R"({"config":[]})"), "list", "no JSON object");
   expect_refused(parse_manifest(R"({"layers":"x","config":)" + descriptor + "}"), "layers", "\"layers\" is no array");
+}
+
+// One digest must not stand for two images (CVE-2021-41190).
+TEST(Documents, AreAManifestOrAnIndexAndNeverBoth) {
+  std::string config = R"("config":)" + descriptor;
+  std::string type = R"("mediaType":"application/vnd.oci.image.)";
+  const std::pair<std::string, std::string> manifests[] = {
+      {"{" + config + R"(,"layers":[],"manifests":[]})", "\"manifests\""},
+      {"{" + config + R"(,"layers":[],"fsLayers":[]})", "\"fsLayers\""},
+      {"{" + type + "index.v1+json\"," + config + R"(,"layers":[]})", "\"mediaType\""},
+      {"{" + type + "manifest.v1+json\\r\\nX-More: 1\"," + config + R"(,"layers":[]})", "\"mediaType\""},
+  };
+  for (const auto& [text, field] : manifests) expect_refused(parse_manifest(text), text, field);
+  const std::pair<std::string, std::string> indexes[] = {
+      {R"({"manifests":[],"layers":[]})", "\"layers\""},
+      {R"({"manifests":[],)" + config + "}", "\"config\""},
+      {"{" + type + R"(manifest.v1+json","manifests":[]})", "\"mediaType\""},
+  };
+  for (const auto& [text, field] : indexes) expect_refused(parse_index(text), text, field);
+  EXPECT_TRUE(parse_index("{" + type + R"(index.v1+json","manifests":[]})"));
+  EXPECT_TRUE(parse_manifest("{" + type + "manifest.v1+json\"," + config + R"(,"layers":[],"manifests":null})"));
 }
 
 TEST(ParseConfig, ReadsWhatARunNeeds) {

@@ -175,21 +175,21 @@ TEST_F(ImageStoreTest, RemovesOneNameAndKeepsTheImage) {
 }
 
 TEST_F(ImageStoreTest, SweepsNothingWhileSomebodyAdds) {
-  auto adding = store_->lock_for_adding();
+  auto adding = store_->lock_for_adding(CancelToken());
   ASSERT_TRUE(adding);
   ASSERT_TRUE(replace_file(paths_.blobs() / hex('9'), "on its way"));
   auto other = open();
   ASSERT_TRUE(other->sweep());
-  EXPECT_TRUE(other->lock_for_adding()) << "two may add at once";
+  EXPECT_TRUE(other->lock_for_adding(CancelToken())) << "two may add at once";
   EXPECT_THAT(names_in(paths_.blobs()), ElementsAre(hex('9')));
-  *adding = std::move(*other->lock_for_adding());
+  *adding = std::move(*other->lock_for_adding(CancelToken()));
 }
 
 TEST_F(ImageStoreTest, SweepsWhatAKilledLoaderLeft) {
   ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {"docker.io/library/x:latest"}));
   auto victim = start([&](auto tell) {
     auto own = open();
-    auto lock = own->lock_for_adding();
+    auto lock = own->lock_for_adding(CancelToken());
     auto record = image(hex('b'), {hex('2')});
     BlobWriter half = BlobWriter::create(paths_).value();
     tell();
@@ -199,7 +199,7 @@ TEST_F(ImageStoreTest, SweepsWhatAKilledLoaderLeft) {
   ASSERT_TRUE(store_->sweep());
   EXPECT_TRUE(fs::exists(paths_.layer_data(hex('2'))));
   victim->kill();
-  ASSERT_TRUE(store_->lock_for_adding());
+  ASSERT_TRUE(store_->lock_for_adding(CancelToken()));
   EXPECT_FALSE(fs::exists(paths_.layer_data(hex('2'))));
   EXPECT_THAT(names_in(paths_.ingest()), IsEmpty());
   EXPECT_TRUE(fs::exists(paths_.layer_data(hex('1'))));
