@@ -157,7 +157,8 @@ class Loader {
                               oci::print_platform(config.platform), oci::print_platform(host_platform())));
     std::vector<PackedLayer> layers;
     for (const LayerPair& pair : TRY(pair_layers(id, image.manifest, config)))
-      layers.push_back(stored_layer(store_.paths(), pair.diff_id, pair.blob));
+      layers.push_back(stored_layer(store_.paths(), pair.diff_id, pair.blob,
+                                    TRY(store_.images().is_recorded(pair.diff_id.hex(), pair.blob.digest.hex()))));
     auto records = TRY(unpack_layers(store_.paths(), layers, cancel_));
     store::ImageRecord record =
         TRY(build_image(store_.paths(), image.manifest.config.digest, std::move(records), cancel_));

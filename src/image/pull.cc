@@ -207,10 +207,12 @@ class Puller {
             fmt::format("{}: layer {} has {} bytes, which is more than {}", what(), id, pair.blob.size, largest),
             "raise DIATOM_MAX_LAYER_SIZE if you trust it");
       progress_.step({.id = id, .phase = Phase::waiting, .total_bytes = pair.blob.size, .note = {}});
+      bool paired = TRY(store_.images().is_recorded(pair.diff_id.hex(), pair.blob.digest.hex()));
       layers.push_back(
           {.diff_id = pair.diff_id,
            .blob = pair.blob.digest,
            .size = pair.blob.size,
+           .paired = paired,
            .open = [this, blob = pair.blob] { return RemoteLayer::open(*client_, store_.paths(), blob, progress_); },
            .on_exists =
                [this, id, size = pair.blob.size] {

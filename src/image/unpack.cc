@@ -68,8 +68,15 @@ Result<std::optional<store::LayerRecord>> find_layer(const store::Paths& paths, 
       store::LayerRecord{layer.diff_id.hex(), header.data_bytes, header.tar_bytes, header.entries, layer.blob.hex()});
 }
 
-bool has_blob(const store::Paths& paths, const oci::Digest& blob) {
-  return ::access((paths.blobs() / blob.hex()).c_str(), R_OK) == 0;
+// Whether the blob is here, and is as large as the manifest says.
+Result<bool> has_blob(const store::Paths& paths, const PackedLayer& layer) {
+  auto fd = store::open_blob(paths, layer.blob);
+  if (!fd && fd.error().code == Errc::not_found) return false;
+  if (!fd) return std::unexpected(fd.error());
+  if (uint64_t size = TRY(file_size(fd->get())); size != layer.size)
+    return fail(Errc::invalid_argument, "layer " + layer.blob.text() + ": it has " + std::to_string(size) +
+                                            " bytes, and the manifest says " + std::to_string(layer.size));
+  return true;
 }
 
 std::unexpected<Error> wrong_bytes(const PackedLayer& layer) {
@@ -77,22 +84,53 @@ std::unexpected<Error> wrong_bytes(const PackedLayer& layer) {
                                     std::to_string(most_attempts) + " times");
 }
 
-// The layer is here in another packing: the blob is fetched for its own sake.
-Result<> keep_blob(const PackedLayer& layer) {
+Result<> check_content(const PackedLayer& layer, const std::string& diff_id) {
+  if (diff_id == layer.diff_id.text()) return {};
+  return fail(Errc::invalid_argument, "layer " + layer.blob.text() + ": wrong digest of its content: it is " + diff_id +
+                                          ", and the config says " + layer.diff_id.text());
+}
+
+// A layer's lock lists the blobs that were seen to hold it, for as long as no record does: whoever had the lock before
+// may have been at another image, or in another process.
+Result<bool> was_seen(const FileLock& lock, const oci::Digest& blob) {
+  std::string listed(TRY(file_size(lock.fd())), '\0');
+  TRY(pread_all(lock.fd(), std::as_writable_bytes(std::span(listed)), 0));
+  return listed.find(blob.hex()) != std::string::npos;
+}
+
+Result<> note_seen(const FileLock& lock, const oci::Digest& blob) {
+  std::string line = blob.hex() + "\n";
+  return pwrite_all(lock.fd(), std::as_bytes(std::span(line)), TRY(file_size(lock.fd())));
+}
+
+// The layer is here, and the blob is one of its packings or claims to be: that somebody knows what a layer's content
+// hashes to does not make it theirs. `stored`: the blob is here, too.
+Result<> see_blob(const store::Paths& paths, const PackedLayer& layer, bool stored, bool paired,
+                  const rootfs::LayerLimits& limits, const CancelToken& cancel) {
   for (unsigned attempt = 0; attempt < most_attempts; ++attempt) {
-    auto source = TRY(layer.open());
-    if (TRY(source->finish())) return {};
+    std::unique_ptr<LayerSource> source;
+    if (stored)
+      source = std::make_unique<BlobSource>(TRY(store::open_blob(paths, layer.blob)));
+    else
+      source = TRY(layer.open());
+    Result<std::string> diff_id = layer.diff_id.text();
+    if (!paired) diff_id = rootfs::layer_diff_id(*source, layer.blob.text(), limits, cancel);
+    if (!diff_id && diff_id.error().code != Errc::invalid_argument) return std::unexpected(diff_id.error());
+    if (!TRY(source->finish())) continue;
+    if (!diff_id) return std::unexpected(diff_id.error());
+    return check_content(layer, *diff_id);
   }
   return wrong_bytes(layer);
 }
 
-Result<store::LayerRecord> unpack_layer(const store::Paths& paths, const PackedLayer& layer,
+Result<store::LayerRecord> unpack_layer(const store::Paths& paths, const PackedLayer& layer, const FileLock& lock,
                                         const rootfs::LayerLimits& limits, const CancelToken& cancel) {
   if (auto known = TRY(find_layer(paths, layer))) {
-    if (!has_blob(paths, layer.blob))
-      TRY(keep_blob(layer));
-    else if (layer.on_exists)
-      layer.on_exists();
+    bool stored = TRY(has_blob(paths, layer));
+    bool paired = layer.paired || TRY(was_seen(lock, layer.blob));
+    if (!stored || !paired) TRY(see_blob(paths, layer, stored, paired, limits, cancel));
+    if (!paired) TRY(note_seen(lock, layer.blob));
+    if (stored && layer.on_exists) layer.on_exists();
     return *known;
   }
   for (unsigned attempt = 0; attempt < most_attempts; ++attempt) {
@@ -102,11 +140,10 @@ Result<store::LayerRecord> unpack_layer(const store::Paths& paths, const PackedL
     // What cannot be read may have been damaged on its way: the digest tells.
     if (!TRY(source->finish())) continue;
     if (!converted) return std::unexpected(converted.error());
-    if (converted->info.diff_id != layer.diff_id.text())
-      return fail(Errc::invalid_argument, "layer " + layer.blob.text() + ": wrong digest of its content: it is " +
-                                              converted->info.diff_id + ", and the config says " +
-                                              layer.diff_id.text());
-    return commit_layer(paths, std::move(*converted), layer.blob);
+    TRY(check_content(layer, converted->info.diff_id));
+    auto record = commit_layer(paths, std::move(*converted), layer.blob);
+    if (record) TRY(note_seen(lock, layer.blob));
+    return record;
   }
   return wrong_bytes(layer);
 }
@@ -116,9 +153,10 @@ class Work {
  public:
   Work(const store::Paths& paths, std::span<const PackedLayer> layers, const CancelToken& cancel)
       : paths_(paths), layers_(layers), cancel_(cancel), results_(layers.size(), fail(Errc::cancelled, "interrupted")) {
-    std::set<std::string> seen;  // an image may have the same layer twice
+    std::set<std::pair<oci::Digest, oci::Digest>> seen;  // an image may have the same layer twice, and in two packings
     for (size_t i = 0; i < layers.size(); ++i)
-      if (seen.insert(layers[i].diff_id.hex()).second) waiting_.push_back({i, false});
+      if (seen.emplace(layers[i].diff_id, layers[i].blob).second) waiting_.push_back({i, false});
+    for (const Item& item : waiting_) wanted_.push_back(item.layer);
     std::ranges::stable_sort(waiting_, std::greater(), [&](const Item& item) { return layers_[item.layer].size; });
   }
 
@@ -131,7 +169,7 @@ class Work {
         put_off(*item);
         continue;
       }
-      auto result = lock ? unpack_layer(paths_, until_failure(layers_[item->layer]), limits, cancel_)
+      auto result = lock ? unpack_layer(paths_, until_failure(layers_[item->layer]), **lock, limits, cancel_)
                          : Result<store::LayerRecord>(std::unexpected(lock.error()));
       if (!result) failed_ = true;
       results_[item->layer] = std::move(result);
@@ -141,17 +179,15 @@ class Work {
   Result<std::vector<store::LayerRecord>> finish() {
     std::map<std::string, store::LayerRecord> records;
     const Error* error = nullptr;
-    for (const auto& result : results_) {
+    for (const auto& result : results_)
       if (result) records[result->diff_id] = *result;
-      // Those that were never begun say "interrupted": the reason is another's.
-      else if (error == nullptr || error->code == Errc::cancelled)
-        error = &result.error();
-    }
+    // Those that were never begun say "interrupted": the reason is another's.
+    for (size_t i : wanted_)
+      if (!results_[i] && (error == nullptr || error->code == Errc::cancelled)) error = &results_[i].error();
+    if (error != nullptr) return std::unexpected(*error);
     std::vector<store::LayerRecord> ordered;
     for (const PackedLayer& layer : layers_) {
-      auto found = records.find(layer.diff_id.hex());
-      if (found == records.end()) return std::unexpected(*error);
-      ordered.push_back(found->second);
+      ordered.push_back(records.at(layer.diff_id.hex()));
       ordered.back().blob = layer.blob.hex();
     }
     return ordered;
@@ -193,6 +229,7 @@ class Work {
   const store::Paths& paths_;
   std::span<const PackedLayer> layers_;
   const CancelToken& cancel_;
+  std::vector<size_t> wanted_;  // the layers that there is work for
   std::mutex mutex_;
   std::deque<Item> waiting_;  // guarded by mutex_
   std::atomic<bool> failed_{false};
@@ -201,10 +238,12 @@ class Work {
 
 }  // namespace
 
-PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob) {
+PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob,
+                         bool paired) {
   return {.diff_id = diff_id,
           .blob = blob.digest,
           .size = blob.size,
+          .paired = paired,
           .open = [&paths, blob = blob.digest]() -> Result<std::unique_ptr<LayerSource>> {
             return std::make_unique<BlobSource>(TRY(store::open_blob(paths, blob)));
           },

@@ -28,12 +28,14 @@ struct PackedLayer {
   oci::Digest diff_id;  // that the config promises; verified
   oci::Digest blob;
   uint64_t size = 0;                                           // of the blob: the largest is begun first
+  bool paired = false;                                         // the store has recorded that the blob holds this layer
   std::function<Result<std::unique_ptr<LayerSource>>()> open;  // from any thread, again for each attempt
   std::function<void()> on_exists;                             // nothing of it was needed; may be empty
 };
 
 // A blob of the content store as a layer.
-PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob);
+PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob,
+                         bool paired);
 
 // $DIATOM_MAX_LAYER_SIZE, else the default.
 Result<rootfs::LayerLimits> layer_limits();

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 
 #include "base/file.h"
@@ -317,20 +318,37 @@ class LayerWriter {
   Archive handle_;
 };
 
-}  // namespace
-
-Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
-                              const LayerLimits& limits, const CancelToken& cancel) {
-  CLocale locale;
+// Inflates the blob, lets `read` have the tar, and names the layer in what goes wrong.
+template <class T>
+Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& limits, const CancelToken& cancel,
+                   const std::function<Result<T>(TarStream&)>& read) {
   auto named = [&](const Error& error) {
     return std::unexpected(Error{error.code, "layer " + std::string(name) + ": " + error.message, error.hint});
   };
   auto source = inflate(blob);
   if (!source) return named(source.error());
   TarStream tar(**source, limits, cancel);
-  auto info = LayerWriter(tar, data_fd, index_fd, limits).run();
-  if (!info) return named(info.error());
-  return info;
+  auto result = read(tar);
+  if (!result) return named(result.error());
+  return result;
+}
+
+}  // namespace
+
+Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
+                              const LayerLimits& limits, const CancelToken& cancel) {
+  CLocale locale;
+  return with_tar<LayerInfo>(blob, name, limits, cancel,
+                             [&](TarStream& tar) { return LayerWriter(tar, data_fd, index_fd, limits).run(); });
+}
+
+Result<std::string> layer_diff_id(ByteSource& blob, std::string_view name, const LayerLimits& limits,
+                                  const CancelToken& cancel) {
+  return with_tar<std::string>(blob, name, limits, cancel, [](TarStream& tar) -> Result<std::string> {
+    while (!TRY(tar.next()).empty()) {
+    }
+    return "sha256:" + tar.digest_hex();
+  });
 }
 
 }  // namespace diatom::rootfs

@@ -30,4 +30,8 @@ struct LayerInfo {
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel);
 
+// The diff id alone ("sha256:…"): reads and inflates all of it, and keeps nothing.
+Result<std::string> layer_diff_id(ByteSource& blob, std::string_view name, const LayerLimits& limits,
+                                  const CancelToken& cancel);
+
 }  // namespace diatom::rootfs

@@ -52,6 +52,11 @@ Result<std::optional<LayerRecord>> ImageStore::layer(const std::string& diff_id)
                                    static_cast<uint64_t>(query.number(1)), static_cast<uint64_t>(query.number(2)), ""});
 }
 
+Result<bool> ImageStore::is_recorded(const std::string& diff_id, const std::string& blob) {
+  Statement query = TRY(database_.prepare("SELECT 1 FROM image_layers WHERE blob = ? AND diff_id = ? LIMIT 1"));
+  return query.bind(blob).bind(diff_id).step();
+}
+
 // Once for an image, at its end: by then most of it has been written out already (Ingest::commit).
 Result<> ImageStore::sync_content(const ImageRecord& image) {
   std::vector<fs::path> files = {paths_.blobs() / image.id, paths_.blobs() / image.manifest,

@@ -42,6 +42,8 @@ class ImageStore {
   ImageStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
 
   Result<std::optional<LayerRecord>> layer(const std::string& diff_id);
+  // Whether some image has that layer in that packing: then it was verified that the blob holds it.
+  Result<bool> is_recorded(const std::string& diff_id, const std::string& blob);
   // Records the image, its layers, names and digests in one go; a name that another image had moves. What an image of
   // that id had before stays. Everything it names must be on the disk already.
   Result<> put(const ImageRecord& image);
