@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/platform/platform.h"
 #include "rootfs/layer_index.h"
 
 namespace diatom::rootfs {
 
 namespace {
 constexpr size_t buffer_bytes = 1 << 20;
+constexpr uint64_t writeback_bytes = 8 << 20;
 // A gap that is shorter is written as zeros: a hole would cost more than it saves.
 constexpr uint64_t shortest_hole = 64 << 10;
 }  // namespace
@@ -21,9 +23,17 @@ uint64_t DataWriter::next_block() const { return file_begin_ / block_size; }
 
 Result<> DataWriter::flush() {
   TRY(pwrite_all(fd_, std::span(buffer_).first(used_), flushed_));
-  flushed_ += used_;
+  moved_to(flushed_ + used_);
   used_ = 0;
   return {};
+}
+
+// The disk writes while the rest of the layer is still on its way.
+void DataWriter::moved_to(uint64_t position) {
+  flushed_ = position;
+  if (flushed_ - written_back_ < writeback_bytes) return;
+  platform::start_writeback(fd_, written_back_, flushed_ - written_back_);
+  written_back_ = flushed_;
 }
 
 Result<> DataWriter::skip_to(uint64_t position) {
@@ -51,7 +61,7 @@ Result<> DataWriter::write(uint64_t offset, std::span<const std::byte> data) {
   while (!data.empty()) {
     if (used_ == 0 && data.size() >= buffer_.size()) {  // large: straight from the caller's memory
       TRY(pwrite_all(fd_, data, flushed_));
-      flushed_ += data.size();
+      moved_to(flushed_ + data.size());
       return {};
     }
     size_t part = std::min(data.size(), buffer_.size() - used_);

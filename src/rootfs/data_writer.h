@@ -24,11 +24,13 @@ class DataWriter {
  private:
   Result<> skip_to(uint64_t position);
   Result<> flush();
+  void moved_to(uint64_t position);  // everything before it has been written
 
   int fd_;
   std::vector<std::byte> buffer_;
   size_t used_ = 0;
-  uint64_t flushed_ = 0;  // position of the buffer's first byte
+  uint64_t flushed_ = 0;       // position of the buffer's first byte
+  uint64_t written_back_ = 0;  // up to where the disk has been told to begin
   uint64_t file_begin_ = 0;
   uint64_t filled_ = 0;
 };

@@ -325,7 +325,9 @@ Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& l
   auto named = [&](const Error& error) {
     return std::unexpected(Error{error.code, "layer " + std::string(name) + ": " + error.message, error.hint});
   };
-  auto source = inflate(blob);
+  // Three threads for a layer: what brings and keeps the blob, what inflates it, what writes its files.
+  ReadAhead packed(blob);
+  auto source = inflate(packed);
   if (!source) return named(source.error());
   TarStream tar(**source, limits, cancel);
   auto result = read(tar);

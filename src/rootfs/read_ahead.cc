@@ -1,5 +1,7 @@
 #include "rootfs/read_ahead.h"
 
+#include <algorithm>
+#include <cstring>
 #include <system_error>
 
 namespace diatom::rootfs {
@@ -64,6 +66,14 @@ void ReadAhead::work() {
     changed_.notify_one();
     if (last) return;
   }
+}
+
+Result<size_t> ReadAhead::read(std::span<std::byte> out) {
+  if (unread_.empty()) unread_ = TRY(next());
+  size_t size = std::min(out.size(), unread_.size());
+  std::memcpy(out.data(), unread_.data(), size);
+  unread_ = unread_.subspan(size);
+  return size;
 }
 
 Result<std::span<const std::byte>> ReadAhead::next() {

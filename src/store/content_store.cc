@@ -11,7 +11,8 @@ namespace diatom::store {
 
 namespace {
 constexpr uint64_t largest_document = 4 << 20;
-}
+constexpr uint64_t writeback_bytes = 8 << 20;
+}  // namespace
 
 Result<Ingest> Ingest::create(const Paths& paths) {
   std::string name = (paths.ingest() / "XXXXXX").string();
@@ -32,7 +33,12 @@ Result<BlobWriter> BlobWriter::create(const Paths& paths) { return BlobWriter(pa
 Result<> BlobWriter::write(std::span<const std::byte> data) {
   hash_.update(data);
   size_ += data.size();
-  return write_all(ingest_.fd(), data);
+  TRY(write_all(ingest_.fd(), data));
+  if (size_ - written_back_ >= writeback_bytes) {  // the disk writes while the rest is still on its way
+    platform::start_writeback(ingest_.fd(), written_back_, size_ - written_back_);
+    written_back_ = size_;
+  }
+  return {};
 }
 
 Result<Blob> BlobWriter::commit() {

@@ -52,6 +52,7 @@ class BlobWriter {
   Ingest ingest_;
   Sha256 hash_;
   uint64_t size_ = 0;
+  uint64_t written_back_ = 0;
 };
 
 // A document as a blob.

@@ -69,7 +69,8 @@ std::vector<fs::path> certificate_folders(const std::string& host) {
 
 Result<> add_tls(EndpointConfig& endpoint, bool verify, const std::string& cert_dir) {
   endpoint.tls.verify = verify;
-  endpoint.plain_allowed = endpoint.plain_allowed || !verify || is_loopback(endpoint.authority);
+  endpoint.loopback = is_loopback(endpoint.authority);
+  endpoint.plain_allowed = endpoint.plain_allowed || !verify || endpoint.loopback;
   for (const auto& folder : certificate_folders(endpoint.host)) TRY(add_certificates(endpoint.tls, folder));
   if (cert_dir.empty()) return {};
   std::error_code error;

@@ -17,6 +17,7 @@ struct EndpointConfig {
   std::string prefix;     // before the repository's name, "proxy/"; empty or with a slash at its end
   bool mirror = false;
   bool plain_allowed = false;  // HTTP, where TLS is not spoken
+  bool loopback = false;       // nobody listens in between
   bool plain_only = false;     // HTTP by word: the mirror's URL says so
   TlsOptions tls;
 };

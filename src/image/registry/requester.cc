@@ -103,6 +103,16 @@ HttpResult<ApiAnswer> exchange_by_scheme(SessionPool& sessions, Endpoint& endpoi
                                          const std::string& authorization) {
   Scheme known = endpoint.config.plain_only ? Scheme::http : endpoint.scheme.load();
   if (known != Scheme::unknown) return exchange(sessions, endpoint, call, known, authorization);
+  // On a loopback address plain HTTP costs one round trip to try, and TLS a long look through the system's CAs. Nothing
+  // that is secret, or large, goes with the attempt. A TLS server that is spoken to in plain answers 400, if anything.
+  if (endpoint.config.loopback && authorization.empty() && !call.open_body) {
+    auto plain = exchange(sessions, endpoint, call, Scheme::http, authorization);
+    if (plain && plain->head.status != 400) {
+      endpoint.scheme = Scheme::http;
+      return plain;
+    }
+    if (!plain && !is_transient(plain.error().fault)) return plain;
+  }
   auto secure = exchange(sessions, endpoint, call, Scheme::https, authorization);
   if (secure) {
     endpoint.scheme = Scheme::https;

@@ -25,7 +25,9 @@ namespace diatom::platform {
 
 int sync_data(int fd) { return ::fdatasync(fd); }
 
-void start_writeback(int fd) { ::sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
+void start_writeback(int fd, uint64_t offset, uint64_t bytes) {
+  ::sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
+}
 
 namespace {
 
