@@ -15,8 +15,9 @@ namespace diatom::platform {
 // fdatasync (Linux) or F_FULLFSYNC (macOS). -1 and errno on failure.
 int sync_data(int fd);
 
-// Begins to write out what memory holds of that part of the file (0 bytes: all to its end), where the system can be asked
-// to. It does not wait for the disk, but finding room on it takes time: better a part at a time than all at the end.
+// Begins to write out what memory holds of that part of the file (0 bytes: all to its end), where the system can be
+// asked to. It does not wait for the disk, but finding room on it takes time: better a part at a time than all at the
+// end.
 void start_writeback(int fd, uint64_t offset = 0, uint64_t bytes = 0);
 
 // Copies a file that may be sparse: by reflink or clonefile where the file system can, else data extents only.
