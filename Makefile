@@ -17,6 +17,7 @@ deps:
 
 test-deps:
 	@tools/install_deps.sh test $(KEEP_STDIN)
+	@tools/fetch_krunfw.sh .cache/krunfw $(KEEP_STDIN)
 
 $(KERNEL)/version:
 	@tools/fetch_kernel.py $(KERNEL)

@@ -1,15 +1,16 @@
 # What the guest runs: the kernel that tools/fetch_kernel.py unpacked, and initramfs images with the agent.
-# share/diatom/guest/{kernel,version,initramfs.cpio} for Debian's kernel; initramfs-bare.cpio (no modules) for a kernel
-# with its drivers built in (libkrunfw's).
+# share/diatom/guest/{kernel,version,initramfs.cpio} for Debian's kernel; agent.ext4, a disk, for a kernel that has its
+# drivers built in and takes no initramfs (libkrunfw's).
 set(DIATOM_KERNEL_DIR ${PROJECT_SOURCE_DIR}/.cache/kernel CACHE PATH "where tools/fetch_kernel.py left the kernel")
 set(guest_dir ${PROJECT_BINARY_DIR}/share/diatom/guest)
 file(MAKE_DIRECTORY ${guest_dir})
 
 set(initramfs_tool ${PROJECT_SOURCE_DIR}/tools/make_initramfs.py)
-add_custom_command(OUTPUT ${guest_dir}/initramfs-bare.cpio
-  COMMAND ${initramfs_tool} ${guest_dir}/initramfs-bare.cpio $<TARGET_FILE:diatom_agent>
-  DEPENDS diatom_agent ${initramfs_tool} VERBATIM)
-set(guest_files ${guest_dir}/initramfs-bare.cpio)
+set(agent_disk_tool ${PROJECT_SOURCE_DIR}/tools/make_agent_disk.sh)
+add_custom_command(OUTPUT ${guest_dir}/agent.ext4
+  COMMAND ${agent_disk_tool} ${guest_dir}/agent.ext4 $<TARGET_FILE:diatom_agent>
+  DEPENDS diatom_agent ${agent_disk_tool} VERBATIM)
+set(guest_files ${guest_dir}/agent.ext4)
 
 if(EXISTS ${DIATOM_KERNEL_DIR}/version)
   add_custom_command(OUTPUT ${guest_dir}/initramfs.cpio ${guest_dir}/kernel ${guest_dir}/version

@@ -116,7 +116,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   process.argv = plan_command(spec, input.image.defaults);
   process.env = plan_env(spec, input.image.defaults, hostname);
   process.cwd = !spec.working_dir.empty() ? spec.working_dir : input.image.defaults.working_dir;
-  if (process.cwd.empty()) process.cwd = "/";
+  if (process.cwd.empty()) process.cwd.push_back('/');
   TRY(check_absolute("working directory", process.cwd));
   process.user = !spec.user.empty() ? spec.user : input.image.defaults.user;
   process.tty = spec.tty;

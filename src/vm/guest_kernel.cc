@@ -34,11 +34,11 @@ std::optional<GuestKernel> packaged_kernel(const fs::path& directory) {
   return kernel;
 }
 
-// Its drivers are built in: it takes the initramfs that has the agent only.
+// Its drivers are built in, and it takes no initramfs: the agent comes on a disk.
 Result<GuestKernel> krunfw_kernel(const std::string& library, const fs::path& directory, const fs::path& cache) {
   GuestKernel kernel;
   kernel.version = "libkrunfw";
-  kernel.initramfs = directory / "initramfs-bare.cpio";
+  kernel.agent_disk = directory / "agent.ext4";
   kernel.needs_acpi = false;
   kernel.has_serial = false;
   kernel.image = TRY(extract_krunfw_kernel(library, cache));
@@ -53,7 +53,7 @@ Result<GuestKernel> find_guest_kernel(const fs::path& cache) {
   std::string looked;
   for (const fs::path& directory : guest_directories()) {
     if (auto kernel = packaged_kernel(directory); kernel && !only_krunfw) return *kernel;
-    if (readable(directory / "initramfs-bare.cpio"))
+    if (readable(directory / "agent.ext4"))
       if (auto library = find_libkrunfw()) return krunfw_kernel(*library, directory, cache);
     looked += (looked.empty() ? "" : ", ") + directory.string();
   }

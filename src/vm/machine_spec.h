@@ -8,11 +8,13 @@
 
 namespace diatom::vm {
 
-// A kernel and the initramfs with our agent in it.
+// A kernel, and the initramfs or the disk with our agent in it.
 struct GuestKernel {
   std::string version;  // for people: "Debian 6.1.0-56-cloud-amd64 (6.1.192-2)", "libkrunfw"
   std::filesystem::path image;
   std::filesystem::path initramfs;
+  std::filesystem::path
+      agent_disk;          // instead, for a kernel that takes no initramfs: an ext4 with /init, its first root
   bool needs_acpi = true;  // virtio-mmio devices are found through ACPI rather than on the command line
   bool has_serial = true;  // has a driver for a 16550 or PL011; the console is a virtio one otherwise
 };

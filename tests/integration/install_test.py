@@ -46,7 +46,7 @@ class Install(unittest.TestCase):
     def test_nothing_is_installed_outside_the_prefix_or_unreadable(self):
         files = [path for path in self.destdir.rglob('*') if not path.is_dir()]
         names = {str(path.relative_to(self.destdir)) for path in files}
-        self.assertLessEqual({'usr/local/bin/diatom', 'usr/local/share/diatom/guest/initramfs-bare.cpio'}, names)
+        self.assertLessEqual({'usr/local/bin/diatom', 'usr/local/share/diatom/guest/agent.ext4'}, names)
         for name in names:
             self.assertTrue(name.startswith(('usr/local/bin/', 'usr/local/share/', 'usr/local/include/', 'usr/local/lib/')), name)
         for path in files:

@@ -31,6 +31,8 @@ std::string kernel_command_line(const QemuTarget& target, const GuestKernel& ker
     // hangs without a clock. Under emulation its counter is the host's.
     if (target.accelerator == "tcg" && target.tsc_khz > 0) line += fmt::format(" tsc_early_khz={}", target.tsc_khz);
   }
+  // The first disk; the agent leaves it for a root of its own.
+  if (!kernel.agent_disk.empty()) line += " root=/dev/vda rootfstype=ext4 ro init=/init";
   // Emulated code has no speculation to be mitigated.
   if (target.accelerator == "tcg") line += " mitigations=off";
   return line;
@@ -51,6 +53,12 @@ json block_node(const MachineSpec& spec, const Disk& disk) {
   if (!disk.read_only) node["discard"] = "unmap";
   if (disk.ephemeral) node["cache"] = {{"no-flush", true}};
   return node;
+}
+
+void add_disk(std::vector<std::string>& argv, const MachineSpec& spec, const Disk& disk) {
+  // werror: by default QEMU stops the VM when the host's disk is full, and waits for somebody who is not there.
+  argv.insert(argv.end(), {"-blockdev", block_node(spec, disk).dump(), "-device",
+                           fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", disk.serial)});
 }
 
 }  // namespace
@@ -97,8 +105,6 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
       "-kernel",
       spec.kernel.image.string(),
-      "-initrd",
-      spec.kernel.initramfs.string(),
       "-append",
       kernel_command_line(target, spec.kernel),
       "-chardev",
@@ -110,14 +116,15 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "-device",
       "virtserialport,chardev=channel,name=diatom.agent",
   };
+  if (spec.kernel.agent_disk.empty())
+    argv.insert(argv.end(), {"-initrd", spec.kernel.initramfs.string()});
+  else
+    add_disk(argv, spec, {.serial = "agent", .extents = {{spec.kernel.agent_disk, 0}}});
   if (spec.kernel.has_serial)
     argv.insert(argv.end(), {"-serial", "chardev:console"});
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
-  // werror: by default QEMU stops the VM when the host's disk is full, and waits for somebody who is not there.
-  for (const Disk& disk : spec.disks)
-    argv.insert(argv.end(), {"-blockdev", block_node(spec, disk).dump(), "-device",
-                             fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", disk.serial)});
+  for (const Disk& disk : spec.disks) add_disk(argv, spec, disk);
   return argv;
 }
 

@@ -89,6 +89,17 @@ TEST(QemuCommandLine, GivesArmHostsTheVirtMachine) {
   EXPECT_EQ(value_of(argv, "-append"), "console=ttyAMA0 quiet panic=-1 mitigations=off");
 }
 
+TEST(QemuCommandLine, GivesAKernelWithoutInitramfsTheAgentAsItsFirstDisk) {
+  MachineSpec spec = example();
+  spec.kernel.initramfs.clear();
+  spec.kernel.agent_disk = "/guest/agent.ext4";
+  auto argv = qemu_command_line(emulated(), spec);
+  EXPECT_THAT(argv, Not(Contains("-initrd")));
+  EXPECT_THAT(value_of(argv, "-blockdev", 0),
+              HasSubstr(R"("filename":"/guest/agent.ext4"},"node-name":"agent","read-only":true)"));
+  EXPECT_THAT(value_of(argv, "-append"), HasSubstr("root=/dev/vda rootfstype=ext4 ro init=/init"));
+}
+
 TEST(QemuCommandLine, UsesAVirtioConsoleWhereTheKernelHasNoSerialDriver) {
   MachineSpec spec = example();
   spec.kernel.has_serial = false;

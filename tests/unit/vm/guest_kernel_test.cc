@@ -49,11 +49,11 @@ TEST_F(GuestKernelTest, WithoutAVersionIsUsedAllTheSame) {
 
 TEST_F(GuestKernelTest, IsLibkrunfwsWhereThereIsNoOther) {
   set_variable("DIATOM_LIBKRUNFW", FAKE_KRUNFW);
-  add("initramfs-bare.cpio");
+  add("agent.ext4");
   auto kernel = find_guest_kernel(scratch() / "cache");
   ASSERT_TRUE(kernel) << kernel.error().message;
   EXPECT_EQ(kernel->image.parent_path(), scratch() / "cache");
-  EXPECT_EQ(kernel->initramfs, scratch() / "initramfs-bare.cpio") << "its drivers are built in";
+  EXPECT_EQ(kernel->agent_disk, scratch() / "agent.ext4") << "its drivers are built in";
   EXPECT_FALSE(kernel->needs_acpi || kernel->has_serial);
 }
 
@@ -61,7 +61,7 @@ TEST_F(GuestKernelTest, IsLibkrunfwsWhereItIsAskedFor) {
   set_variable("DIATOM_LIBKRUNFW", FAKE_KRUNFW);
   add("kernel");
   add("initramfs.cpio");
-  add("initramfs-bare.cpio");
+  add("agent.ext4");
   EXPECT_EQ(find_guest_kernel(scratch() / "cache").value().image, scratch() / "kernel");
   set_variable("DIATOM_KERNEL", "libkrunfw");
   EXPECT_EQ(find_guest_kernel(scratch() / "cache").value().version, "libkrunfw");
