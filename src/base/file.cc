@@ -135,26 +135,34 @@ Result<> replace_file(const fs::path& path, std::string_view content) {
 
 Result<> make_directories(const fs::path& path) {
   if (path.empty()) return {};
-  if (::mkdir(path.c_str(), 0700) == 0) return {};
-  if (errno == EEXIST) {
-    std::error_code error;
-    if (fs::is_directory(path, error)) return {};
-    return fail(Errc::already_exists, "create directory " + path.string() + ": something else has that name");
+  // Again when somebody removed it between the two looks.
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    if (::mkdir(path.c_str(), 0700) == 0) return {};
+    if (errno == ENOENT) {
+      TRY(make_directories(path.parent_path()));
+      continue;
+    }
+    if (errno != EEXIST) return fail_errno("create directory " + path.string());
+    struct stat status{};
+    if (::stat(path.c_str(), &status) == 0) {
+      if (S_ISDIR(status.st_mode)) return {};
+      break;
+    }
+    if (errno != ENOENT || ::lstat(path.c_str(), &status) == 0) break;  // a link that leads nowhere
   }
-  if (errno != ENOENT) return fail_errno("create directory " + path.string());
-  TRY(make_directories(path.parent_path()));
-  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST) return fail_errno("create directory " + path.string());
-  return {};
+  return fail(Errc::already_exists, "create directory " + path.string() + ": something else has that name");
 }
 
 Result<> remove_tree(const fs::path& path) {
   constexpr int most_attempts = 1000;
   std::error_code error;
-  // What goes under our hands is what was wanted: somebody else is at it, too.
+  // What goes under our hands is what was wanted: somebody else is at it, too. So may be what comes: a lock that was
+  // opened by a name from before.
   int attempts = 0;
   do {
     fs::remove_all(path, error);
-  } while (error == std::errc::no_such_file_or_directory && ++attempts < most_attempts);
+  } while ((error == std::errc::no_such_file_or_directory || error == std::errc::directory_not_empty) &&
+           ++attempts < most_attempts);
   if (error) return fail_errno("remove " + path.string(), error.value());
   return {};
 }

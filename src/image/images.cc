@@ -178,7 +178,7 @@ Result<PushedImage> Images::push(std::string_view reference, const PushOptions& 
 Result<> Images::tag(std::string_view source, std::string_view target) {
   oci::Reference name = TRY(parse_tag(target));
   store::ImageRecord record = TRY(impl_->store->images().find(source));
-  return impl_->store->images().set_tag(name.canonical(), record.id);
+  return impl_->store->images().set_tag(name.canonical(), record);
 }
 
 Result<> Images::save(const std::vector<std::string>& references, int out_fd) {

@@ -139,8 +139,8 @@ class Puller {
     PulledImage result{manifest.config.digest.text(), reference_.familiar(), top.digest.text(), false};
 
     store::ImageRecord record;
-    auto known = store_.images().find(manifest.config.digest.text());
-    if (known && known->manifest == document.digest.hex()) {
+    auto known = TRY(store_.images().find_manifest(document.digest.hex()));
+    if (known) {
       record = std::move(*known);
       oci::ImageConfig config = TRY(read_config(manifest));
       TRY(check_platform(record.id, config));

@@ -96,13 +96,13 @@ class TarWriter {
   std::optional<Error> error_;
 };
 
-// Every image once, whatever it was called by.
+// Every manifest once, whatever it was called by.
 Result<std::vector<Chosen>> choose(store::Store& store, const std::vector<std::string>& references) {
   std::vector<Chosen> chosen;
   std::map<std::string, size_t> places;
   for (const std::string& reference : references) {
     store::ImageRecord record = TRY(store.images().find(reference));
-    auto [place, added] = places.emplace(record.id, chosen.size());
+    auto [place, added] = places.emplace(record.manifest, chosen.size());
     if (added) {
       Chosen& image = chosen.emplace_back();
       image.document = TRY(store::read_blob(store.paths(), oci::Digest::from_hex(record.manifest)));

@@ -60,8 +60,27 @@ CREATE TABLE containers (
   error TEXT NOT NULL DEFAULT ''
 ) STRICT;
 )sql",
-    // 2: what registries call an image.
+    // 2: an image may have come by several manifests (the same layers, packed otherwise): each name keeps its own. What
+    // registries call an image.
     R"sql(
+CREATE TABLE manifests (
+  digest TEXT PRIMARY KEY,         -- hex
+  image TEXT NOT NULL REFERENCES images(id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX manifests_image ON manifests(image);
+CREATE TABLE packings (            -- what was verified: the blob holds the layer
+  manifest TEXT NOT NULL REFERENCES manifests(digest) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  diff_id TEXT NOT NULL,
+  blob TEXT NOT NULL,
+  PRIMARY KEY (manifest, position)
+) STRICT;
+CREATE INDEX packings_blob ON packings(blob);
+ALTER TABLE tags ADD COLUMN manifest TEXT NOT NULL DEFAULT '';
+INSERT INTO manifests SELECT manifest, id FROM images;
+INSERT INTO packings SELECT manifest, position, diff_id, blob FROM image_layers JOIN images ON images.id = image;
+UPDATE tags SET manifest = (SELECT manifest FROM images WHERE images.id = tags.image);
+ALTER TABLE image_layers DROP COLUMN blob;
 CREATE TABLE image_digests (
   repository TEXT NOT NULL,        -- canonical: docker.io/library/busybox
   digest TEXT NOT NULL,            -- hex: of its manifest, or of the index that names it
@@ -69,7 +88,6 @@ CREATE TABLE image_digests (
   PRIMARY KEY (repository, digest, image)
 ) STRICT;
 CREATE INDEX image_digests_image ON image_digests(image);
-CREATE INDEX image_layers_blob ON image_layers(blob);
 )sql",
 };
 

@@ -53,7 +53,7 @@ Result<std::optional<LayerRecord>> ImageStore::layer(const std::string& diff_id)
 }
 
 Result<bool> ImageStore::is_recorded(const std::string& diff_id, const std::string& blob) {
-  Statement query = TRY(database_.prepare("SELECT 1 FROM image_layers WHERE blob = ? AND diff_id = ? LIMIT 1"));
+  Statement query = TRY(database_.prepare("SELECT 1 FROM packings WHERE blob = ? AND diff_id = ? LIMIT 1"));
   return query.bind(blob).bind(diff_id).step();
 }
 
@@ -83,9 +83,8 @@ Result<> ImageStore::put(const ImageRecord& image) {
       "metadata_bytes = excluded.metadata_bytes, loaded_ns = excluded.loaded_ns"));
   insert.bind(image.id).bind(image.manifest).bind(static_cast<int64_t>(image.metadata_bytes)).bind(image.loaded_ns);
   TRY(insert.run());
-  // The same image may come in another packing: its layers are the same, and their blobs are not.
-  Statement unlink = TRY(database_.prepare("DELETE FROM image_layers WHERE image = ?"));
-  TRY(unlink.bind(image.id).run());
+  Statement manifest = TRY(database_.prepare("INSERT OR IGNORE INTO manifests VALUES (?, ?)"));
+  TRY(manifest.bind(image.manifest).bind(image.id).run());
   for (size_t i = 0; i < image.layers.size(); ++i) {
     const LayerRecord& layer = image.layers[i];
     Statement put_layer = TRY(database_.prepare(
@@ -93,18 +92,22 @@ Result<> ImageStore::put(const ImageRecord& image) {
         "tar_bytes = excluded.tar_bytes, entries = excluded.entries"));
     put_layer.bind(layer.diff_id).bind(static_cast<int64_t>(layer.data_bytes));
     TRY(put_layer.bind(static_cast<int64_t>(layer.tar_bytes)).bind(static_cast<int64_t>(layer.entries)).run());
-    Statement link = TRY(database_.prepare("INSERT INTO image_layers VALUES (?, ?, ?, ?)"));
-    TRY(link.bind(image.id).bind(static_cast<int64_t>(i)).bind(layer.diff_id).bind(layer.blob).run());
+    auto position = static_cast<int64_t>(i);
+    Statement link = TRY(database_.prepare("INSERT OR IGNORE INTO image_layers VALUES (?, ?, ?)"));
+    TRY(link.bind(image.id).bind(position).bind(layer.diff_id).run());
+    Statement packing = TRY(database_.prepare("INSERT OR IGNORE INTO packings VALUES (?, ?, ?, ?)"));
+    TRY(packing.bind(image.manifest).bind(position).bind(layer.diff_id).bind(layer.blob).run());
   }
-  for (const std::string& tag : image.tags) TRY(set_tag(tag, image.id));
+  for (const std::string& tag : image.tags) TRY(set_tag(tag, image));
   for (const RegistryDigest& digest : image.digests) TRY(add_digest(digest, image.id));
   return transaction.commit();
 }
 
-Result<> ImageStore::set_tag(const std::string& canonical, const std::string& id) {
-  Statement name =
-      TRY(database_.prepare("INSERT INTO tags VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET image = excluded.image"));
-  return name.bind(canonical).bind(id).run();
+Result<> ImageStore::set_tag(const std::string& canonical, const ImageRecord& image) {
+  Statement name = TRY(
+      database_.prepare("INSERT INTO tags (name, image, manifest) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                        "image = excluded.image, manifest = excluded.manifest"));
+  return name.bind(canonical).bind(image.id).bind(image.manifest).run();
 }
 
 Result<> ImageStore::add_digest(const RegistryDigest& digest, const std::string& id) {
@@ -118,17 +121,24 @@ Result<std::vector<std::string>> ImageStore::repositories_with_blob(const std::s
   return column(
       "SELECT DISTINCT substr(repository, length(?1) + 2) FROM image_digests JOIN images ON images.id = image "
       "WHERE substr(repository, 1, length(?1) + 1) = ?1 || '/' AND (images.id = ?2 OR EXISTS "
-      "(SELECT 1 FROM image_layers WHERE image_layers.image = images.id AND blob = ?2)) ORDER BY 1 LIMIT " +
+      "(SELECT 1 FROM manifests JOIN packings ON packings.manifest = manifests.digest "
+      "WHERE manifests.image = images.id AND blob = ?2)) ORDER BY 1 LIMIT " +
           std::to_string(limit),
       {registry, blob});
 }
 
-Result<ImageRecord> ImageStore::read(const std::string& id) {
+Result<std::optional<ImageRecord>> ImageStore::find_manifest(const std::string& digest) {
+  auto ids = TRY(column("SELECT image FROM manifests WHERE digest = ?", {digest}));
+  if (ids.empty()) return std::optional<ImageRecord>();
+  return std::optional(TRY(read(ids.front(), digest)));
+}
+
+Result<ImageRecord> ImageStore::read(const std::string& id, const std::string& manifest) {
   ImageRecord image;
   image.id = id;
   Statement query = TRY(database_.prepare("SELECT manifest, metadata_bytes, loaded_ns FROM images WHERE id = ?"));
   if (!TRY(query.bind(id).step())) return fail(Errc::not_found, "find image sha256:" + id + ": it has gone");
-  image.manifest = query.text(0);
+  image.manifest = manifest.empty() ? query.text(0) : manifest;
   image.metadata_bytes = static_cast<uint64_t>(query.number(1));
   image.loaded_ns = query.number(2);
   image.tags = TRY(column("SELECT name FROM tags WHERE image = ? ORDER BY name", {id}));
@@ -138,8 +148,8 @@ Result<ImageRecord> ImageStore::read(const std::string& id) {
   while (TRY(digests.step())) image.digests.push_back({digests.text(0), digests.text(1)});
   Statement layers = TRY(database_.prepare(
       "SELECT diff_id, data_bytes, tar_bytes, entries, blob FROM image_layers JOIN layers USING (diff_id) "
-      "WHERE image = ? ORDER BY position"));
-  layers.bind(id);
+      "JOIN packings USING (position, diff_id) WHERE image = ? AND manifest = ? ORDER BY position"));
+  layers.bind(id).bind(image.manifest);
   while (TRY(layers.step()))
     image.layers.push_back({layers.text(0), static_cast<uint64_t>(layers.number(1)),
                             static_cast<uint64_t>(layers.number(2)), static_cast<uint64_t>(layers.number(3)),
@@ -161,14 +171,16 @@ Result<ImageRecord> ImageStore::find(std::string_view reference) {
   std::string shown(reference.substr(0, 200));
   auto named = oci::Reference::parse(reference);
   if (named && named->digest.empty()) {
-    auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", {named->canonical()}));
-    if (!ids.empty()) return read(ids.front());
+    Statement tag = TRY(database_.prepare("SELECT image, manifest FROM tags WHERE name = ?"));
+    if (TRY(tag.bind(named->canonical()).step())) return read(tag.text(0), tag.text(1));
   } else if (named) {  // a tag beside a digest says nothing more
     auto ids = TRY(
         column("SELECT image FROM image_digests JOIN images ON images.id = image WHERE repository = ? AND digest = ? "
                "ORDER BY loaded_ns DESC",
                {named->name(), named->digest.hex()}));
-    if (!ids.empty()) return read(ids.front());
+    // The digest may be an index's, which has no blobs of its own.
+    auto by_manifest = TRY(find_manifest(named->digest.hex()));
+    if (!ids.empty()) return by_manifest ? std::move(*by_manifest) : read(ids.front());
   }
   std::string_view prefix = reference.starts_with("sha256:") ? reference.substr(7) : reference;
   if (!prefix.empty() && prefix.size() <= 64 && oci::is_hex(prefix)) {
@@ -214,11 +226,14 @@ Result<> ImageStore::remove(const std::string& id) {
 }
 
 Result<> ImageStore::sweep() {
+  TRY(
+      database_.execute("DELETE FROM manifests WHERE digest NOT IN (SELECT manifest FROM tags UNION "
+                        "SELECT manifest FROM images UNION SELECT digest FROM image_digests)"));
   remove_ingested(paths_.ingest());
   remove_unnamed(paths_.images(), as_set(TRY(column("SELECT id FROM images"))));
   remove_unnamed(paths_.layers(), as_set(TRY(column("SELECT diff_id FROM layers"))));
-  remove_unnamed(paths_.blobs(), as_set(TRY(column("SELECT id FROM images UNION SELECT manifest FROM images "
-                                                   "UNION SELECT blob FROM image_layers"))));
+  remove_unnamed(paths_.blobs(), as_set(TRY(column("SELECT id FROM images UNION SELECT digest FROM manifests "
+                                                   "UNION SELECT blob FROM packings"))));
   return {};
 }
 

@@ -29,7 +29,7 @@ struct RegistryDigest {
 
 struct ImageRecord {
   std::string id;        // hex digest of the config
-  std::string manifest;  // hex digest
+  std::string manifest;  // hex digest: the one that the image was found by, else the newest; the layers' blobs are its
   uint64_t metadata_bytes = 0;
   int64_t loaded_ns = 0;
   std::vector<std::string> tags;        // canonical
@@ -51,7 +51,9 @@ class ImageStore {
   // By name, by what a registry calls it (name@sha256:…), by id ("sha256:…" or hex) or by its unique prefix. not_found
   // and invalid_argument (ambiguous) name what was asked for.
   Result<ImageRecord> find(std::string_view reference);
-  Result<> set_tag(const std::string& canonical, const std::string& id);
+  // The image that came by that manifest (hex).
+  Result<std::optional<ImageRecord>> find_manifest(const std::string& digest);
+  Result<> set_tag(const std::string& canonical, const ImageRecord& image);  // with the manifest of the record
   // Nothing, where somebody has removed the image meanwhile.
   Result<> add_digest(const RegistryDigest& digest, const std::string& id);
   // With the last tag of a repository go the digests that this repository knows the image by.
@@ -66,7 +68,7 @@ class ImageStore {
 
  private:
   Result<> sync_content(const ImageRecord& image);
-  Result<ImageRecord> read(const std::string& id);
+  Result<ImageRecord> read(const std::string& id, const std::string& manifest = {});
   Result<std::vector<std::string>> column(std::string_view sql,
                                           std::initializer_list<std::string_view> parameters = {});
 

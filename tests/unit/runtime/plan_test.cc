@@ -39,7 +39,7 @@ class PlanTest : public testing::Test {
   ContainerSpec spec_;
   ResolvedImage image_{
       .id = "sha256:1", .defaults = {}, .root_device = {{"/images/1.erofs", 8192}, {"/layers/1.data", 4096}}};
-  vm::GuestKernel kernel_{.version = "6.1", .image = "/kernel", .initramfs = "/initramfs"};
+  vm::GuestKernel kernel_{.version = "6.1", .image = "/kernel", .initramfs = "/initramfs", .agent_disk = {}};
   fs::path upper_ = "/c/upper.ext4";
 };
 

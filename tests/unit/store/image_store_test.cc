@@ -23,8 +23,9 @@ class ImageStoreTest : public test::StoreTest {
  protected:
   // An image with its files, as load leaves it: one blob a layer, named after the layer.
   ImageRecord image(const std::string& id, const std::vector<std::string>& layers, int64_t loaded_ns = 1) {
+    // A manifest names one config, so every image has one of its own.
     ImageRecord record{.id = id,
-                       .manifest = hex('e'),
+                       .manifest = id == hex('b') ? hex('d') : hex('e'),
                        .metadata_bytes = 4096,
                        .loaded_ns = loaded_ns,
                        .tags = {},
@@ -131,14 +132,26 @@ TEST_F(ImageStoreTest, KnowsWhereARegistryHasABlobAlready) {
 }
 
 TEST_F(ImageStoreTest, TheSameImageInAnotherPackingHasItsOwnBlobs) {
-  ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {}));
+  ASSERT_TRUE(put(image(hex('a'), {hex('1')}), {"docker.io/library/x:first"}));
   ImageRecord again = image(hex('a'), {hex('1')});
   again.manifest = hex('f');
   again.layers[0].blob = hex('7');
   for (const auto& blob : {hex('f'), hex('7')}) ASSERT_TRUE(replace_file(paths_.blobs() / blob, "x"));
+  again.tags = {"docker.io/library/x:second"};
   ASSERT_TRUE(images().put(again));
-  EXPECT_EQ(images().find(hex('a'))->manifest, hex('f'));
-  EXPECT_EQ(images().find(hex('a'))->layers[0].blob, hex('7'));
+  EXPECT_EQ(images().find("x:first")->manifest, hex('e'));
+  EXPECT_EQ(images().find("x:first")->layers[0].blob, hex('1'))
+      << "what it was pulled with is what is pushed and saved";
+  EXPECT_EQ(images().find("x:second")->manifest, hex('f'));
+  EXPECT_EQ(images().find("x:second")->layers[0].blob, hex('7'));
+  EXPECT_EQ(images().find(hex('a'))->manifest, hex('f')) << "by id: the newest";
+  ASSERT_TRUE(store_->sweep());
+  EXPECT_TRUE(fs::exists(paths_.blobs() / hex('1')));
+  ASSERT_TRUE(images().remove_tag("docker.io/library/x:first"));
+  ASSERT_TRUE(store_->sweep());
+  EXPECT_FALSE(fs::exists(paths_.blobs() / hex('1'))) << "no name needs that packing any more";
+  EXPECT_TRUE(images().is_recorded(hex('1'), hex('7')).value());
+  EXPECT_FALSE(images().is_recorded(hex('1'), hex('1')).value());
 }
 
 TEST_F(ImageStoreTest, RecordsNothingThatIsNotThere) {
@@ -161,7 +174,7 @@ TEST_F(ImageStoreTest, SweepsWhatNoImageNeedsAndNothingElse) {
   EXPECT_THAT(names_in(paths_.layers()),
               UnorderedElementsAre(hex('2') + ".data", hex('2') + ".index", hex('3') + ".data", hex('3') + ".index"));
   EXPECT_THAT(names_in(paths_.images()), ElementsAre(hex('b') + ".erofs"));
-  EXPECT_THAT(names_in(paths_.blobs()), UnorderedElementsAre(hex('2'), hex('3'), hex('b'), hex('e')));
+  EXPECT_THAT(names_in(paths_.blobs()), UnorderedElementsAre(hex('2'), hex('3'), hex('b'), hex('d')));
   EXPECT_THAT(names_in(paths_.ingest()), IsEmpty());
   EXPECT_FALSE(images().find("x"));
   EXPECT_TRUE(images().find("y"));
