@@ -1,7 +1,6 @@
 #include "rootfs/read_ahead.h"
 
 #include <algorithm>
-#include <cstring>
 #include <system_error>
 
 namespace diatom::rootfs {
@@ -71,7 +70,7 @@ void ReadAhead::work() {
 Result<size_t> ReadAhead::read(std::span<std::byte> out) {
   if (unread_.empty()) unread_ = TRY(next());
   size_t size = std::min(out.size(), unread_.size());
-  std::memcpy(out.data(), unread_.data(), size);
+  std::copy_n(unread_.begin(), size, out.begin());
   unread_ = unread_.subspan(size);
   return size;
 }
