@@ -38,6 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view blob = diatom::fuzz::as_text(data, size);
   auto whole = read_all(blob, SIZE_MAX, 64 << 10);
   auto pieces = read_all(blob, 7, 977);
-  REQUIRE(whole == pieces);
+  // Damage right behind the bound is seen by the one way of reading, and not by the other.
+  auto ended_at_bound = [](const auto& result) { return result && result->size() == most_output; };
+  REQUIRE(whole == pieces || (!whole && ended_at_bound(pieces)) || (!pieces && ended_at_bound(whole)));
   return 0;
 }

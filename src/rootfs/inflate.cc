@@ -174,16 +174,14 @@ class Zstd final : public ByteSource {
       }
       if (ZSTD_isError(result) != 0) return damaged("zstd", ZSTD_getErrorName(result));
       input_.consume(in.pos);
-      if (to.pos > 0) {
-        inside_ = result != 0;
-        return to.pos;
-      }
-      if (in.pos > 0) {
-        inside_ = result != 0;
-      } else if (unread.empty()) {
-        if (inside_) return damaged("zstd", "it is cut short");
-        return 0;
-      }
+      // Between frames, and without anything to go on, the result is only a wish for more. A frame may end without
+      // either, too: when its last bytes just filled the caller's memory.
+      bool was_inside = inside_;
+      if (was_inside || in.pos > 0 || to.pos > 0) inside_ = result != 0;
+      if (to.pos > 0) return to.pos;
+      if (in.pos > 0 || was_inside != inside_ || !unread.empty()) continue;
+      if (inside_) return damaged("zstd", "it is cut short");
+      return 0;
     }
   }
 
