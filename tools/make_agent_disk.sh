@@ -5,9 +5,8 @@ set -euo pipefail
 out=$1 agent=$2
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/root"
-mkdir "$scratch"/root/{dev,proc,sys,run,etc,newroot}
-install -m 0755 "$agent" "$scratch/root/init"
+mkdir -p "$scratch"/tree/{dev,proc,sys,run,etc,newroot}
+install -m 0755 "$agent" "$scratch/tree/init"
 PATH=$PATH:/usr/sbin:/sbin
 rm -f "$out"
-mke2fs -q -t ext4 -O ^has_journal,^resize_inode -b 4096 -N 32 -m 0 -E root_owner=0:0 -d "$scratch/root" "$out" 4M
+mke2fs -q -t ext4 -O ^has_journal,^resize_inode -b 4096 -N 32 -m 0 -E root_owner=0:0 -d "$scratch/tree" "$out" 4M
