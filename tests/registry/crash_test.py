@@ -46,6 +46,13 @@ class CrashTest(RegistryTest):
         self.addCleanup(process.kill)
         return process
 
+    def stalled_pull(self, on: str, at: int) -> subprocess.Popen:
+        """A pull that has come as far as that, and comes no further."""
+        fault = self.proxy.add(on, stall=at)
+        process = self.start('pull', self.name)
+        self.assert_reached(fault, process)
+        return process
+
     def assert_clean_and_repairable(self):
         """Nothing looks present; a pull makes it whole and no more than that; a prune leaves nothing."""
         self.assert_nothing_here()
@@ -71,9 +78,7 @@ class KilledAtEachStep(CrashTest):
     def test_kill_at_each_step_of_the_transfer(self):
         for on, at in self.steps():
             with self.subTest(on=on, at=at):
-                fault = self.proxy.add(on, stall=at)
-                process = self.start('pull', self.name)
-                self.assert_reached(fault, process)
+                process = self.stalled_pull(on, at)
                 process.kill()
                 process.wait(DEADLINE)
                 self.assert_clean_and_repairable()
@@ -81,9 +86,7 @@ class KilledAtEachStep(CrashTest):
     def test_what_was_killed_is_gone_after_a_prune(self):
         for on, at in list(self.steps())[::5]:
             with self.subTest(on=on, at=at):
-                fault = self.proxy.add(on, stall=at)
-                process = self.start('pull', self.name)
-                self.assert_reached(fault, process)
+                process = self.stalled_pull(on, at)
                 process.kill()
                 process.wait(DEADLINE)
                 self.proxy.heal()
@@ -159,9 +162,7 @@ class Interrupted(CrashTest):
     def test_in_the_middle_of_each_transfer(self):
         for on, at in list(self.steps())[::2]:
             with self.subTest(on=on, at=at):
-                fault = self.proxy.add(on, stall=at)
-                process = self.start('pull', self.name)
-                self.assert_reached(fault, process)
+                process = self.stalled_pull(on, at)
                 self.assert_interrupted(process)
 
     def test_while_no_answer_comes(self):
