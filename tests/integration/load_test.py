@@ -34,6 +34,17 @@ def layout_of(name: str | None, *tars: bytes, packing: str = 'gzip') -> Layout:
     return layout
 
 
+def hostile_tar(*entries: tuple[str, bytes], size: int = 0) -> bytes:
+    """Entries that tarfile writes as they are, whatever their names."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as tar:
+        for name, kind in entries:
+            info = tarfile.TarInfo(name)
+            info.type, info.size = kind, size
+            tar.addfile(info, io.BytesIO(b'\0' * size))
+    return out.getvalue()
+
+
 def store_files(home: Home) -> dict[str, bytes]:
     """Contents of every file but the database's and the lock's."""
     root = home.path / 'home'
@@ -315,6 +326,37 @@ class Damaged(unittest.TestCase):
     def test_a_layer_over_the_limit(self):
         self.refused(layout_of('x', layer('a', 100_000)).tar(), '65536', 'DIATOM_MAX_LAYER_SIZE',
                      env={'DIATOM_MAX_LAYER_SIZE': '64Ki'})
+
+
+    def test_what_is_no_archive(self):
+        self.refused(b'this is no tar, nor anything like one' * 100, 'tar')
+        self.refused(hostile_tar(('a', tarfile.REGTYPE)), 'neither an OCI image layout')
+
+    def test_a_layer_of_an_unknown_media_type(self):
+        layout = Layout()
+        strange = layout.blob(layer('a'), 'application/vnd.example.layer+lzma')
+        layout.add_manifest(b'{"rootfs":{"type":"layers","diff_ids":[]}}', [strange])
+        self.refused(layout.tar(), 'unknown media type', 'application/vnd.example.layer+lzma')
+
+    def test_a_manifest_without_a_config(self):
+        layout = Layout()
+        manifest = json.dumps({'schemaVersion': 2, 'layers': []}).encode()
+        layout.manifests.append(layout.blob(manifest, 'application/vnd.oci.image.manifest.v1+json'))
+        self.refused(layout.tar(), 'it has no config')
+
+    def test_paths_that_no_layer_may_have_are_named(self):
+        for entries in ([('../out', tarfile.REGTYPE)], [('a/../../out', tarfile.REGTYPE)], [('/etc/passwd', tarfile.REGTYPE)],
+                        [('dev/sda', tarfile.BLKTYPE), ('dev/sda/x', tarfile.REGTYPE)],
+                        [('dev/null', tarfile.CHRTYPE), ('dev/null/x/y', tarfile.DIRTYPE)]):
+            with self.subTest(entries):
+                self.refused(layout_of('x', hostile_tar(*entries)).tar(), 'layer', entries[0][0])
+
+    def test_a_layer_that_inflates_without_end(self):
+        bomb = hostile_tar(('zeros', tarfile.REGTYPE), size=256 << 20)
+        for packing in ('gzip', 'zstd'):
+            with self.subTest(packing):
+                self.refused(layout_of('x', bomb, packing=packing).tar(), '1048576', 'DIATOM_MAX_LAYER_SIZE',
+                             env={'DIATOM_MAX_LAYER_SIZE': '1Mi'})
 
 
 class Killed(unittest.TestCase):

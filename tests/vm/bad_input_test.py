@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What `run` says when something is wrong, and that nothing is left behind. (Bad images: tests/integration.)"""
+import json
 import os
 import pathlib
 import shutil
@@ -38,6 +39,16 @@ class RefusedBeforeAnyVm(HomeTest):
 
     def test_qemu_is_not_installed(self):
         self.refused('busybox', 'true', named='no-such-qemu', env={'DIATOM_QEMU': '/no-such-qemu'})
+
+    def test_doctor_says_what_is_missing_and_its_exit_status_tells(self):
+        for missing in ({'DIATOM_QEMU': '/no-such-qemu'}, {'DIATOM_GUEST': '/no-such-guest'}):
+            said = self.diatom('doctor', code=1, env=missing).stdout.decode()
+            self.assertIn('MISSING', said)
+            self.assertIn('no container can run here', said)
+            told = json.loads(self.diatom('doctor', '--json', code=1, env=missing).stdout)
+            self.assertFalse(told['usable'])
+            self.assertIn(list(missing.values())[0], json.dumps([c for c in told['checks'] if not c['ok']]))
+        self.assertTrue(json.loads(self.diatom('doctor', '--json').stdout)['usable'])
 
     def test_the_kernel_is_missing(self):
         self.refused('busybox', 'true', named='/no-such-guest', env={'DIATOM_GUEST': '/no-such-guest'})
