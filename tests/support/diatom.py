@@ -30,6 +30,7 @@ class Home:
 
     def __init__(self, image: bool = True, directory: str | None = None):
         self.path = pathlib.Path(tempfile.mkdtemp(prefix='diatom-test-', dir=directory))
+        self.started: list[subprocess.Popen] = []
         self.env = dict(os.environ, DIATOM_HOME=str(self.path / 'home'), DIATOM_RUN=str(self.path / 'run'))
         if image:
             self.load_busybox()
@@ -41,6 +42,10 @@ class Home:
         self.close()
 
     def close(self):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         shutil.rmtree(self.path, ignore_errors=True)
 
     def load_busybox(self, name: str = 'busybox'):
@@ -58,7 +63,10 @@ class Home:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
     def popen(self, *words, env: dict | None = None, **more) -> subprocess.Popen:
-        return subprocess.Popen(self.command(*words), env=dict(self.env, **(env or {})), **more)
+        """Ends with the home at the latest: a test that fails in the middle leaves no VM behind."""
+        process = subprocess.Popen(self.command(*words), env=dict(self.env, **(env or {})), **more)
+        self.started.append(process)
+        return process
 
     def json(self, *words):
         result = self.run(*words)
