@@ -12,6 +12,7 @@
 
 #include "diatom/error.h"
 #include "diatom/registry.h"
+#include "diatom/spec.h"
 
 namespace diatom {
 
@@ -45,6 +46,9 @@ struct ImageDefaults {
   std::vector<std::string> env;
   std::string working_dir;
   std::string user;
+  std::string stop_signal;
+  std::optional<HealthCheck> health;
+  std::map<std::string, std::string> labels;
 };
 
 struct ResolvedImage {

@@ -1,4 +1,7 @@
-// The facade: containers. (Images: diatom/images.h.)
+// The facade: containers. (Images: diatom/images.h. Events: diatom/events.h.)
+//
+// No daemon is needed: each container that runs has a monitor process of its own, which outlives this one. Several
+// processes may use one store at once. A Runtime is not for use by two threads, but for cancel().
 #pragma once
 
 #include <chrono>
@@ -10,61 +13,101 @@
 #include <string_view>
 #include <vector>
 
+#include "diatom/container.h"
 #include "diatom/error.h"
 #include "diatom/spec.h"
 
 namespace diatom {
 
-// A container as it is now. Times are nanoseconds since 1970 UTC, 0 = not yet.
-struct ContainerInfo {
-  std::string id;  // 64 hex digits
-  std::string name;
-  std::string state;  // contract.md: created starting running paused stopping exited failed removing
-  std::string image_id;
-  std::string image;  // as it was asked for
-  std::vector<std::string> command;
-  int64_t created_ns = 0;
-  int64_t started_ns = 0;
-  int64_t finished_ns = 0;
-  int exit_code = 0;
-  int signal = 0;
-  bool oom_killed = false;
-  std::string error;
-  std::string engine;       // "qemu"
-  std::string accelerator;  // "kvm", "hvf", "tcg" (emulation)
-  std::string kernel;
-  std::string spec_json;  // everything that was decided, for inspect
-};
-
 // How far a start has come, for traces: "image", "upper", "vmm", "agent", "started", "exited", with the time since the
 // call began.
 using StageHandler = std::function<void(std::string_view stage, std::chrono::microseconds since_start)>;
 
-struct RunResult {
+struct CreatedContainer {
   std::string id;
+  std::vector<std::string> warnings;
+};
+
+// How a program ended.
+struct ExitInfo {
   int exit_code = 0;  // the program's; 128 + n when signal n ended it; 125, 126, 127 as in docker when it never ran
   int signal = 0;
   bool oom_killed = false;
-  std::string engine;
-  std::string accelerator;
-  std::vector<std::string> warnings;
+  std::string error;  // why there was no end of the program's own
+};
+
+// Descriptors that a program's streams are joined to; borrowed for the call. They may be one and the same.
+struct ProcessStreams {
+  int stdin_fd = 0;
+  int stdout_fd = 1;
+  int stderr_fd = 2;
+  bool attach_stdin = false;  // read stdin_fd, and send it; its end closes the program's stdin
+  bool attach_stdout = true;
+  bool attach_stderr = true;
+  // Pass this process's signals on to the program: all but those that stop or kill it, tell of its own mistakes
+  // (SIGSEGV, …), its children (SIGCHLD) or its pipes (SIGPIPE). The caller must have no other thread that takes them.
+  // SIGWINCH resizes the program's terminal.
+  bool forward_signals = false;
+  // Typed keys that leave the program running and end the call (docker's: "ctrl-p,ctrl-q"); empty = none. Only with a
+  // terminal.
+  std::string detach_keys = "ctrl-p,ctrl-q";
+};
+
+struct StartOptions {
+  StageHandler on_stage;
+};
+
+// What came of an attached run.
+struct AttachResult {
+  std::optional<ExitInfo> exit;  // empty: left by the detach keys, the program goes on
   std::string output_error;  // some of its output could not be written, and why; a reader that went away is no error
 };
 
 struct RunOptions {
-  // The program's streams; borrowed for the call. With spec.tty, stdin_fd is put into raw mode (and back) when it is a
-  // terminal, and stdout_fd carries everything.
-  int stdin_fd = 0;
-  int stdout_fd = 1;
-  int stderr_fd = 2;
-  // Pass this process's signals on to the program: all but those that stop or kill it, tell of its own mistakes
-  // (SIGSEGV, …), its children (SIGCHLD) or its pipes (SIGPIPE). SIGINT, SIGTERM and SIGHUP give up a start that is
-  // under way; others come too early then, and are lost. The caller must have no other thread that takes them.
-  bool forward_signals = true;
-  std::chrono::milliseconds start_timeout = std::chrono::minutes(2);
-  StageHandler on_stage;
+  ProcessStreams streams;
+  StartOptions start;
   std::function<void(std::string_view)> on_warning;
   std::function<void(const std::string& id)> on_created;  // the container exists from here on
+};
+struct RunResult {
+  std::string id;
+  AttachResult end;
+  std::string engine;
+  std::string accelerator;
+  std::vector<std::string> warnings;
+};
+
+struct StopOptions {
+  std::optional<std::chrono::milliseconds> timeout;  // until SIGKILL; the container's own when not given; 0 = at once
+  std::string signal;                                // instead of the container's
+};
+
+enum class WaitCondition { not_running, next_exit, removed };
+
+struct UpdateOptions {
+  std::optional<double> cpus;
+  std::optional<uint64_t> memory_bytes;
+  std::optional<uint64_t> pids_limit;
+  std::optional<RestartPolicy> restart;
+};
+
+struct ExecSpec {
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // "K=V", over the container's
+  std::string working_dir;       // the container's when empty
+  std::string user;              // the container's when empty
+  bool tty = false;
+  bool privileged = false;
+};
+
+struct LogQuery {
+  std::optional<uint64_t> tail;  // only the last lines
+  int64_t since_ns = 0;          // 0 = from the beginning
+  int64_t until_ns = 0;          // 0 = no end
+  bool follow = false;           // until the container ends
+  bool timestamps = false;
+  bool out = true;  // its stdout
+  bool err = true;  // its stderr
 };
 
 class Runtime {
@@ -75,18 +118,62 @@ class Runtime {
   Runtime& operator=(Runtime&&) noexcept;
   ~Runtime();
 
-  // Creates a container, starts it, carries its streams, and returns when it has ended. Blocks; one thread. An Error
-  // whose cause lies before the program (no image, no engine, the VM failed) leaves no container behind when
-  // spec.auto_remove, and else one in state failed. A program that is absent or cannot be executed is an Error with
-  // code start_failed.
+  // Makes the container's record and its writable layer; copies nothing of the image. Errors: not_found (the image),
+  // already_exists (the name), invalid_argument names the field.
+  Result<CreatedContainer> create(const ContainerSpec& spec);
+  // Starts the container's monitor and with it its VM. Returns when the program has been executed, or the reason why
+  // not: Errc::start_failed with docker's exit code, engine_unavailable, timeout. One that runs is already_exists.
+  Result<> start(std::string_view reference, const StartOptions& options);
+  // The same, with the program's streams joined to ours from its first byte; returns when it has ended.
+  Result<AttachResult> start_attached(std::string_view reference, const StartOptions& options,
+                                      const ProcessStreams& streams);
+  // Creates a container, starts it attached, and returns when it has ended or was left by the detach keys. An Error
+  // whose cause lies before the program leaves no container behind when spec.auto_remove, and else one in state failed.
+  // SIGINT, SIGTERM and SIGHUP give up a start that is under way.
   Result<RunResult> run(const ContainerSpec& spec, const RunOptions& options);
+  // Joins the streams of a program that runs to ours, from now on.
+  Result<AttachResult> attach(std::string_view reference, const ProcessStreams& streams);
+  // Runs another program in a container that runs.
+  Result<AttachResult> exec(std::string_view reference, const ExecSpec& spec, const ProcessStreams& streams);
+  // The same, and returns when it has been executed. Its output is nobody's.
+  Result<> exec_detached(std::string_view reference, const ExecSpec& spec);
+
+  // The stop signal, then SIGKILL; then the disk is written out and the VM ends. One that does not run is a success.
+  Result<> stop(std::string_view reference, const StopOptions& options);
+  // "KILL", "SIGKILL", "9". An unknown signal is invalid_argument before anything happens; a container that does not
+  // run, too.
+  Result<> kill(std::string_view reference, std::string_view signal);
+  Result<> restart(std::string_view reference, const StopOptions& options);
+  Result<> pause(std::string_view reference);
+  Result<> resume(std::string_view reference);
+  Result<> rename(std::string_view reference, const std::string& name);
+  // What is not given stays. A limit on CPUs holds at once; memory at once up to what the VM has, else from the next
+  // start on. Returns warnings.
+  Result<std::vector<std::string>> update(std::string_view reference, const UpdateOptions& options);
+  // Any number may wait; nobody polls.
+  Result<ExitInfo> wait(std::string_view reference, WaitCondition condition);
+  // One that runs is refused unless `force`. Returns the id.
+  Result<std::string> remove_container(std::string_view reference, bool force);
+  // Removes those that do not run; returns their ids and what that freed.
+  struct Pruned {
+    std::vector<std::string> ids;
+    uint64_t freed_bytes = 0;
+  };
+  Result<Pruned> prune_containers(const PruneContainers& options);
 
   // All containers, or those that have a VM; newest first. A dead monitor is noticed from its lock.
   Result<std::vector<ContainerInfo>> containers(bool all);
   // By id, unique prefix of one, or name.
   Result<ContainerInfo> container(std::string_view reference);
-  // A running one is refused unless `force`. Returns the id.
-  Result<std::string> remove_container(std::string_view reference, bool force);
+
+  // Writes what the program printed to two descriptors (borrowed; -1 = dropped).
+  Result<> logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd);
+  Result<ContainerStats> stats(std::string_view reference);
+  Result<std::vector<ProcessInfo>> top(std::string_view reference);
+  Result<DiskUsage> disk_usage();
+
+  // Ends what is in progress with Errc::cancelled. From any thread, and from a signal handler.
+  void cancel();
 
  private:
   struct Impl;

@@ -2,6 +2,7 @@
 // says".
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,6 +14,38 @@ namespace diatom {
 struct TmpfsMount {
   std::string path;     // absolute, in the container
   std::string options;  // as docker: "size=64m,mode=1777"; default rw,noexec,nosuid,nodev
+};
+
+// What the monitor does when the program has ended (docker's --restart).
+struct RestartPolicy {
+  enum class Kind { no, on_failure, always, unless_stopped };
+  Kind kind = Kind::no;
+  unsigned max_retries = 0;  // of on_failure; 0 = no limit
+
+  friend bool operator==(const RestartPolicy&, const RestartPolicy&) = default;
+};
+
+// A command that is run in the container again and again (docker's HEALTHCHECK). Its exit code 0 means healthy.
+struct HealthCheck {
+  std::vector<std::string> command;  // argv; empty: no check, not even the image's
+  std::chrono::nanoseconds interval = std::chrono::seconds(30);
+  std::chrono::nanoseconds timeout = std::chrono::seconds(30);  // of one run
+  std::chrono::nanoseconds start_period{0};                     // failures within do not count
+  unsigned retries = 3;                                         // failures in a row that make it unhealthy
+};
+
+// setrlimit(2), by docker's names: "nofile", "nproc", …
+struct Ulimit {
+  static constexpr uint64_t unlimited = UINT64_MAX;
+  std::string name;
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+// Of the files that keep what the program printed.
+struct LogLimits {
+  uint64_t max_bytes = 100ULL << 20;  // of each
+  unsigned max_files = 5;
 };
 
 struct ContainerSpec {
@@ -28,6 +61,7 @@ struct ContainerSpec {
 
   bool tty = false;
   bool open_stdin = false;
+  bool stdin_once = false;  // close the program's stdin when the first who is attached to it has gone
   bool read_only = false;
   std::vector<TmpfsMount> tmpfs;
   std::map<std::string, std::string> labels;
@@ -37,6 +71,21 @@ struct ContainerSpec {
   uint64_t disk_bytes = 64ULL << 30;     // of the writable layer; sparse
   std::string engine;                    // "qemu"; the best usable one when empty
   bool auto_remove = false;              // remove the container when it ends
+
+  std::string stop_signal;                           // "SIGTERM", "TERM" or a number; the image's when empty
+  std::optional<std::chrono::seconds> stop_timeout;  // until SIGKILL; 10 s when not given
+  RestartPolicy restart;                             // not together with auto_remove
+  std::optional<HealthCheck> health;                 // instead of the image's
+  LogLimits log;
+  bool init = false;        // a first process of ours, which passes signals on and reaps
+  bool privileged = false;  // all capabilities, nothing hidden
+  bool no_new_privileges = false;
+  std::vector<std::string> cap_add, cap_drop;  // "NET_ADMIN", "CAP_NET_ADMIN", "ALL"
+  std::vector<std::string> group_add;          // further groups of the program, by name or number
+  std::vector<Ulimit> ulimits;
+  std::map<std::string, std::string> sysctls;  // of the container's namespaces
+  uint64_t shm_bytes = 64ULL << 20;            // of /dev/shm
+  uint64_t pids_limit = 0;                     // 0 = none
 };
 
 }  // namespace diatom

@@ -42,10 +42,7 @@ int remaining_ms(Clock::time_point deadline) {
   ::_exit(127);
 }
 
-[[noreturn]] void become(const Prepared& prepared, const ChildOptions& options, int report_fd, int null_fd,
-                         pid_t parent) {
-  if (options.die_with_parent && !platform::die_with_parent(parent)) ::_exit(127);
-  if (options.new_process_group) ::setpgid(0, 0);
+[[noreturn]] void become(const Prepared& prepared, const ChildOptions& options, int report_fd, int null_fd) {
   // A handler does not survive exec, but an ignored or blocked signal does: start clean.
   for (int signal = 1; signal < NSIG; ++signal) ::signal(signal, SIG_DFL);
   sigset_t none;
@@ -89,7 +86,9 @@ std::optional<std::string> find_program(std::string_view name) {
   return std::nullopt;
 }
 
-Result<Child> Child::spawn(const ChildOptions& options) {
+namespace {
+
+Result<Prepared> prepare(const ChildOptions& options) {
   Prepared prepared;
   auto program = find_program(options.argv.at(0));
   if (!program) return fail(Errc::not_found, "start " + options.argv[0] + ": no such program in PATH");
@@ -103,13 +102,23 @@ Result<Child> Child::spawn(const ChildOptions& options) {
   }
   prepared.environment.push_back(nullptr);
   for (auto [ours, theirs] : options.fds) prepared.highest_target = std::max(prepared.highest_target, theirs);
+  return prepared;
+}
 
+}  // namespace
+
+Result<Child> Child::spawn(const ChildOptions& options) {
+  Prepared prepared = TRY(prepare(options));
   UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
   platform::Pipe report = TRY(platform::make_pipe());
   pid_t parent = ::getpid();
   pid_t pid = ::fork();
   if (pid < 0) return fail_errno("fork for " + options.argv[0]);
-  if (pid == 0) become(prepared, options, report.write_end.get(), null.get(), parent);
+  if (pid == 0) {
+    if (options.die_with_parent && !platform::die_with_parent(parent)) ::_exit(127);
+    if (options.new_process_group) ::setpgid(0, 0);
+    become(prepared, options, report.write_end.get(), null.get());
+  }
   report.write_end.reset();
 
   auto exit_event = platform::open_exit_event(pid);
@@ -122,6 +131,28 @@ Result<Child> Child::spawn(const ChildOptions& options) {
     return fail_errno("start " + prepared.program, exec_error);
   }
   return Child(pid, std::move(*exit_event));
+}
+
+Result<> spawn_detached(const ChildOptions& options) {
+  Prepared prepared = TRY(prepare(options));
+  UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
+  platform::Pipe report = TRY(platform::make_pipe());
+  pid_t pid = ::fork();
+  if (pid < 0) return fail_errno("fork for " + options.argv[0]);
+  if (pid == 0) {
+    ::setsid();
+    pid_t orphan = ::fork();
+    if (orphan < 0) report_and_exit(report.write_end.get());
+    if (orphan > 0) ::_exit(0);
+    become(prepared, options, report.write_end.get(), null.get());
+  }
+  report.write_end.reset();
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  int exec_error = 0;
+  if (TRY(read_full(report.read_end.get(), std::as_writable_bytes(std::span(&exec_error, 1)))) != 0)
+    return fail_errno("start " + prepared.program, exec_error);
+  return {};
 }
 
 Child& Child::operator=(Child&& other) noexcept {

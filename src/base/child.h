@@ -53,6 +53,11 @@ class Child {
   UniqueFd exit_event_;
 };
 
+// Starts a program that nobody owns: it lives on in a session of its own when this process ends, as a child of init or
+// of the nearest subreaper. Of the options, die_with_parent and new_process_group say nothing. Returns once it has been
+// executed.
+Result<> spawn_detached(const ChildOptions& options);
+
 // Runs a program to its end and collects what it writes. Fails when it cannot be started or takes longer than
 // `deadline`; a non-zero exit is a success of this function. At most 1 MiB of output is kept.
 struct CommandOutput {

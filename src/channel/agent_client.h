@@ -43,6 +43,17 @@ class AgentClient {
   void uncork() { connection_->uncork(); }
 
   bool lost() const { return connection_->lost(); }
+  void close() { connection_->close(); }  // nothing comes of what was asked any more
+  Connection& connection() { return *connection_; }
+
+  // A request of somebody else's, and its answer as it came; none when the channel broke.
+  struct Response {
+    int status = 0;
+    std::string body;
+  };
+  void forward(const Request& request, std::string_view body, std::function<void(std::optional<Response>)> done) {
+    call(request, body, std::move(done));
+  }
 
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
   // `id`: "main" is the container's first process. Each is used once.
@@ -64,10 +75,6 @@ class AgentClient {
     int open_outputs = 0;
     bool started = false;
     std::optional<Result<ExitReport>> exit;
-  };
-  struct Response {
-    int status = 0;
-    std::string body;
   };
 
   AgentClient() = default;

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 namespace diatom::channel {
@@ -332,6 +333,7 @@ void Connection::flush() {
   }
   if (nghttp2_session_want_read(session_.get()) == 0 && nghttp2_session_want_write(session_.get()) == 0)
     return lose({Errc::guest, "guest channel: closed by the other end", ""});
+  if (on_idle_) tell_of_idleness();
   // Whoever waits for room is told at the next turn: the handler sends, which comes back here.
   if (!room_timer_ &&
       std::ranges::any_of(streams_, [this](const auto& entry) { return has_news_of_room(entry.first, *entry.second); }))
@@ -365,7 +367,28 @@ void Connection::lose(Error error) {
   streams_.clear();
   for (auto& [id, stream] : streams)
     if (stream->handlers.on_close) stream->handlers.on_close(false);
+  if (on_idle_) std::exchange(on_idle_, nullptr)();
   if (on_lost_) on_lost_(std::move(error));
+}
+
+void Connection::close() {
+  on_lost_ = nullptr;
+  lose({});
+}
+
+bool Connection::idle() const {
+  return pending_begin_ == pending_.size() && nghttp2_session_want_write(session_.get()) == 0 &&
+         std::ranges::all_of(streams_, [](const auto& entry) { return entry.second->out.empty(); });
+}
+
+void Connection::await_idle(std::function<void()> done) {
+  on_idle_ = std::move(done);
+  tell_of_idleness();
+}
+
+// At the next turn: whoever is told may destroy the connection.
+void Connection::tell_of_idleness() {
+  if (lost_ || idle()) loop_.post([done = std::exchange(on_idle_, nullptr)] { done(); });
 }
 
 }  // namespace diatom::channel

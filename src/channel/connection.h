@@ -71,6 +71,11 @@ class Connection {
   void await_room(StreamId stream);    // on_writable follows once there is plenty
 
   bool lost() const { return lost_; }
+  // Ends it from this side: every stream is closed (not clean), on_lost is not called.
+  void close();
+  // Calls `done` once everything that was sent has been handed to the kernel, or the connection is lost; perhaps before
+  // it returns.
+  void await_idle(std::function<void()> done);
 
   // Between the two nothing is written; then all at once. They nest.
   void cork() { ++corked_; }
@@ -98,6 +103,8 @@ class Connection {
   void readable();
   void flush();
   void lose(Error error);
+  bool idle() const;
+  void tell_of_idleness();
   void resume(StreamId id, Stream& stream);
   bool has_news_of_room(StreamId id, const Stream& stream) const;
   void tell_of_room();
@@ -107,6 +114,7 @@ class Connection {
   Role role_;
   RequestHandler on_request_;
   std::function<void(Error)> on_lost_;
+  std::function<void()> on_idle_;
   std::unique_ptr<nghttp2_session, FreeSession> session_;
   std::map<StreamId, std::unique_ptr<Stream>> streams_;
   std::string pending_;  // serialised, not yet written

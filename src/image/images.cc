@@ -7,6 +7,7 @@
 #include "image/load.h"
 #include "image/pull.h"
 #include "image/push.h"
+#include "image/resolve.h"
 #include "image/save.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
@@ -48,14 +49,6 @@ struct Images::Impl {
   std::unique_ptr<store::Store> store;
   CancelToken cancel;
 
-  std::vector<ImageExtent> root_device(const store::ImageRecord& record) const {
-    const store::Paths& paths = store->paths();
-    std::vector<ImageExtent> extents = {{paths.image_metadata(record.id), record.metadata_bytes}};
-    for (const auto& layer : record.layers)
-      if (layer.data_bytes > 0) extents.push_back({paths.layer_data(layer.diff_id), layer.data_bytes});
-    return extents;
-  }
-
   // Removed by another process since the record was read.
   Result<bool> has_gone(const store::ImageRecord& record) const {
     auto found = store->images().find("sha256:" + record.id);
@@ -82,7 +75,7 @@ struct Images::Impl {
     info.variant = config.platform.variant;
     info.os = config.platform.os;
     info.labels = config.labels;
-    info.root_device = root_device(record);
+    info.root_device = image::root_device(store->paths(), record);
     return info;
   }
 };
@@ -118,16 +111,7 @@ Result<ImageInfo> Images::inspect(std::string_view reference) {
 }
 
 Result<ResolvedImage> Images::resolve(std::string_view reference) {
-  store::ImageRecord record = TRY(impl_->store->images().find(reference));
-  std::string text = TRY(store::read_blob(impl_->store->paths(), oci::Digest::from_hex(record.id)));
-  oci::ImageConfig config = TRY(oci::parse_config(text));
-  return ResolvedImage{"sha256:" + record.id,
-                       {.entrypoint = std::move(config.entrypoint),
-                        .cmd = std::move(config.cmd),
-                        .env = std::move(config.env),
-                        .working_dir = std::move(config.working_dir),
-                        .user = std::move(config.user)},
-                       impl_->root_device(record)};
+  return image::resolve_image(*impl_->store, reference);
 }
 
 Result<RemovedImage> Images::remove(std::string_view reference, bool force) {

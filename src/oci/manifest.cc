@@ -70,6 +70,13 @@ class Object {
     const json* field = find(name);
     return field != nullptr && field->is_boolean() && field->get<bool>();
   }
+  int64_t count(const char* name) {
+    const json* field = find(name);
+    if (field == nullptr) return 0;
+    if (field->is_number_unsigned() && field->get<uint64_t>() <= INT64_MAX) return field->get<int64_t>();
+    wrong(name, "is no count");
+    return 0;
+  }
   const json& list(const char* name) {
     static const json none = json::array();
     const json* field = find(name);
@@ -127,6 +134,17 @@ Result<Descriptor> parse_descriptor(std::string_view what, const json& value) {
   TRY(object.result());
   descriptor.digest = TRY(Digest::parse(digest));
   return descriptor;
+}
+
+Result<Healthcheck> parse_healthcheck(const json& value) {
+  Object fields("image config: Healthcheck", value);
+  Healthcheck check{.test = fields.texts("Test"),
+                    .interval_ns = fields.count("Interval"),
+                    .timeout_ns = fields.count("Timeout"),
+                    .start_period_ns = fields.count("StartPeriod"),
+                    .retries = fields.count("Retries")};
+  TRY(fields.result());
+  return check;
 }
 
 // Before anything is parsed. What is no JSON at all is found out by whoever expects an object.
@@ -194,6 +212,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
     config.user = fields.text("User");
     config.stop_signal = fields.text("StopSignal");
     config.labels = fields.words("Labels");
+    if (const json* check = fields.find("Healthcheck")) config.healthcheck = TRY(parse_healthcheck(*check));
     TRY(fields.result());
   }
   const json* rootfs = object.find("rootfs");

@@ -54,6 +54,15 @@ struct History {  // config.md, "history"
   bool empty_layer = false;
 };
 
+// docker's image specification v1.2, "Healthcheck"; OCI leaves it out, and tools write it all the same.
+struct Healthcheck {
+  std::vector<std::string> test;  // {}: not said; {"NONE"}, {"CMD", argv…}, {"CMD-SHELL", line}
+  int64_t interval_ns = 0;        // 0: the default, as for the others
+  int64_t timeout_ns = 0;
+  int64_t start_period_ns = 0;
+  int64_t retries = 0;
+};
+
 struct ImageConfig {  // config.md
   Platform platform;
   std::string created;  // RFC 3339, as it was written
@@ -63,6 +72,7 @@ struct ImageConfig {  // config.md
   std::string working_dir;
   std::string user;
   std::string stop_signal;
+  Healthcheck healthcheck;
   std::map<std::string, std::string> labels;
   std::vector<Digest> diff_ids;
   std::vector<History> history;  // oldest first

@@ -28,13 +28,34 @@ bool never_blocks(int fd) {
 
 }  // namespace
 
+Result<std::string> parse_detach_keys(std::string_view text) {
+  std::string keys;
+  for (size_t begin = 0; begin < text.size();) {
+    size_t end = std::min(text.find(',', begin), text.size());
+    std::string_view key = text.substr(begin, end - begin);
+    begin = end + 1;
+    if (key.size() == 1) {
+      keys += key[0];
+      continue;
+    }
+    bool control = key.size() == 6 && key.starts_with("ctrl-");
+    char letter = control ? key[5] : '\0';
+    if (letter >= 'a' && letter <= 'z') letter = static_cast<char>(letter - 32);
+    if (letter < '@' || letter > '_')
+      return fail(Errc::invalid_argument, "parse detach keys \"" + std::string(text.substr(0, 100)) + "\"",
+                  "write ctrl-p,ctrl-q: single characters, or ctrl- and one of a-z @ [ \\ ] ^ _");
+    keys += static_cast<char>(letter - '@');
+  }
+  return keys;
+}
+
 std::optional<TerminalSize> terminal_size(int fd) {
   winsize size{};
   if (::isatty(fd) == 0 || ::ioctl(fd, TIOCGWINSZ, &size) < 0) return std::nullopt;
   return TerminalSize{size.ws_row, size.ws_col};
 }
 
-LocalStdio::LocalStdio(EventLoop& loop, LocalStdioOptions options) : loop_(loop), options_(options) {
+LocalStdio::LocalStdio(EventLoop& loop, LocalStdioOptions options) : loop_(loop), options_(std::move(options)) {
   // The loop knows a watch by its descriptor: each direction needs one of its own.
   if (options_.stdin_fd == options_.stdout_fd || options_.stdin_fd == options_.stderr_fd)
     own_descriptor(options_.stdin_fd);
@@ -88,14 +109,37 @@ void LocalStdio::read_stdin() {
   if (got <= 0) {
     watch_stdin(false);
     stdin_ended_ = true;
-    monitor_->close_stdin();
+    program_->close_stdin();
     return;
   }
+  if (look_for_detach_keys()) return options_.on_detach();
   offer_stdin();
 }
 
+// Takes them out of what was typed. Those that turn out to be something else are sent late, but they are sent.
+bool LocalStdio::look_for_detach_keys() {
+  const std::string& keys = options_.detach_keys;
+  if (keys.empty() || !options_.tty) return false;
+  std::vector<std::byte> kept;
+  for (std::byte byte : typed_) {
+    auto key = [&](size_t i) { return static_cast<std::byte>(keys[i]); };
+    if (byte == key(keys_seen_)) {
+      if (++keys_seen_ == keys.size()) return true;
+      continue;
+    }
+    for (size_t i = 0; i < keys_seen_; ++i) kept.push_back(key(i));
+    keys_seen_ = 0;
+    if (byte == key(0))
+      keys_seen_ = 1;
+    else
+      kept.push_back(byte);
+  }
+  typed_ = std::move(kept);
+  return false;
+}
+
 void LocalStdio::offer_stdin() {
-  size_t taken = monitor_->write_stdin(typed_);
+  size_t taken = program_->write_stdin(typed_);
   typed_.erase(typed_.begin(), typed_.begin() + static_cast<ptrdiff_t>(taken));
   // What was not taken is offered again by stdin_writable(); until then nothing more is read.
   watch_stdin(typed_.empty());
@@ -108,7 +152,7 @@ void LocalStdio::stdin_writable() {
 void LocalStdio::output(Output output, std::span<const std::byte> data) {
   Sink& to = sink(output);
   if (to.broken) {
-    monitor_->consumed(output, data.size());
+    program_->consumed(output, data.size());
     return;
   }
   to.pending.insert(to.pending.end(), data.begin(), data.end());
@@ -132,13 +176,13 @@ void LocalStdio::write_pending(Output output) {
       to.broken = true;
       done += left;
       to.begin = to.pending.size();
-      monitor_->close_output(output);
+      program_->close_output(output);
       break;
     }
     to.begin += static_cast<size_t>(put);
     done += static_cast<size_t>(put);
   }
-  if (done > 0) monitor_->consumed(output, done);
+  if (done > 0) program_->consumed(output, done);
   bool empty = to.begin == to.pending.size();
   if (empty) {
     to.pending.clear();
@@ -162,9 +206,12 @@ void LocalStdio::drain(std::function<void()> done) {
   check_drained();
 }
 
+bool LocalStdio::drained() const {
+  return std::ranges::all_of(sinks_, [](const Sink& one) { return one.pending.empty(); });
+}
+
 void LocalStdio::check_drained() {
-  bool empty = std::ranges::all_of(sinks_, [](const Sink& one) { return one.pending.empty(); });
-  if (empty && on_drained_) std::exchange(on_drained_, nullptr)();
+  if (drained() && on_drained_) std::exchange(on_drained_, nullptr)();
 }
 
 }  // namespace diatom

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
-#include "runtime/monitor.h"
+#include "runtime/process_peer.h"
 
 namespace diatom {
 
@@ -22,7 +22,12 @@ struct LocalStdioOptions {
   int stderr_fd = 2;
   bool open_stdin = false;
   bool tty = false;
+  std::string detach_keys;           // bytes; what is typed of them is not sent until it is something else
+  std::function<void()> on_detach;
 };
+
+// docker's "ctrl-p,ctrl-q", "ctrl-@", "a": the bytes that these keys send. Anything else is invalid_argument.
+Result<std::string> parse_detach_keys(std::string_view text);
 
 struct TerminalSize {
   uint16_t rows = 24;
@@ -31,7 +36,7 @@ struct TerminalSize {
 // Of the terminal behind `fd`; empty when it is none.
 std::optional<TerminalSize> terminal_size(int fd);
 
-// Borrows the descriptors, which may be the same one several times, and the monitor. The terminal gets its old mode
+// Borrows the descriptors, which may be the same one several times, and the program. The terminal gets its old mode
 // back in the destructor.
 class LocalStdio {
  public:
@@ -42,12 +47,13 @@ class LocalStdio {
   LocalStdio& operator=(LocalStdio&&) = delete;
   ~LocalStdio();
 
-  void attach(Monitor& monitor) { monitor_ = &monitor; }
+  void attach(ProcessPeer& program) { program_ = &program; }
   void started();  // from here on stdin is read, and a terminal is in raw mode
   void output(channel::Output output, std::span<const std::byte> data);
   void stdin_writable();
   // Calls `done` when everything has been written out; at most once, perhaps before it returns.
   void drain(std::function<void()> done);
+  bool drained() const;
   // Why some of the program's output was lost, the first time; empty when none was, or when its reader went away, which
   // is nobody's fault.
   const std::string& output_error() const { return output_error_; }
@@ -65,15 +71,17 @@ class LocalStdio {
   void write_pending(channel::Output output);
   void read_stdin();
   void offer_stdin();
+  bool look_for_detach_keys();
   void watch_stdin(bool on);
   void check_drained();
 
   EventLoop& loop_;
   LocalStdioOptions options_;
   std::vector<UniqueFd> duplicates_;
-  Monitor* monitor_ = nullptr;
+  ProcessPeer* program_ = nullptr;
   std::array<Sink, 2> sinks_;
-  std::vector<std::byte> typed_;  // read from stdin, not yet taken by the monitor
+  std::vector<std::byte> typed_;  // read from stdin, not yet taken by the program
+  size_t keys_seen_ = 0;          // how many of the detach keys have been typed so far
   bool stdin_watched_ = false;
   bool stdin_ended_ = false;
   std::optional<termios> saved_mode_;

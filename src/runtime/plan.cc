@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/size.h"
+#include "runtime/signals.h"
 
 namespace diatom {
 
@@ -112,6 +113,16 @@ Result<Plan> plan_container(const PlanInput& input) {
   TRY(check_cpus(spec.cpus));
   container.cpu_quota_us = plan_cpu_quota_us(spec.cpus);
 
+  container.shm_bytes = spec.shm_bytes;
+  container.pids_max = spec.pids_limit;
+  container.init = spec.init;
+  container.privileged = spec.privileged;
+  container.no_new_privileges = spec.no_new_privileges;
+  container.cap_add = spec.cap_add;
+  container.cap_drop = spec.cap_drop;
+  for (const Ulimit& limit : spec.ulimits) container.ulimits.push_back({limit.name, limit.soft, limit.hard});
+  for (const auto& [name, value] : spec.sysctls) container.sysctls.push_back({name, value});
+
   channel::ProcessConfig& process = plan.monitor.process;
   process.argv = plan_command(spec, input.image.defaults);
   process.env = plan_env(spec, input.image.defaults, hostname);
@@ -121,6 +132,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   process.user = !spec.user.empty() ? spec.user : input.image.defaults.user;
   process.tty = spec.tty;
   process.open_stdin = spec.open_stdin;
+  process.groups = spec.group_add;
 
   vm::MachineSpec& machine = plan.monitor.machine;
   machine.id = input.id;
@@ -137,7 +149,44 @@ Result<Plan> plan_container(const PlanInput& input) {
                              .read_only = false,
                              .ephemeral = spec.auto_remove});
   plan.monitor.keep_disk = !spec.auto_remove && !input.upper.empty();
+
+  const std::string& stop_signal = !spec.stop_signal.empty() ? spec.stop_signal : input.image.defaults.stop_signal;
+  if (!stop_signal.empty()) plan.stop_signal = TRY(parse_signal(stop_signal));
+  plan.health = spec.health ? spec.health : input.image.defaults.health;
+  if (plan.health && plan.health->command.empty()) plan.health.reset();
+  if (spec.auto_remove && spec.restart.kind != RestartPolicy::Kind::no)
+    return fail(Errc::invalid_argument, "create container: it cannot be removed at its end and be restarted, too",
+                "leave out --rm or --restart");
   return plan;
+}
+
+void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& first) {
+  std::vector<std::string> env = first.env;
+  if (exec.tty) set_variable(env, "TERM=xterm");
+  for (const auto& entry : exec.env) set_variable(env, entry);
+  exec.env = std::move(env);
+  if (exec.cwd.empty()) exec.cwd = first.cwd;
+  if (exec.user.empty()) exec.user = first.user;
+}
+
+Result<> check_update(const UpdateOptions& update) {
+  if (update.cpus) TRY(check_cpus(*update.cpus));
+  return {};
+}
+
+void apply_update(ContainerSpec& spec, const UpdateOptions& update) {
+  if (update.cpus) spec.cpus = *update.cpus;
+  if (update.memory_bytes) spec.memory_bytes = *update.memory_bytes;
+  if (update.pids_limit) spec.pids_limit = *update.pids_limit;
+  if (update.restart) spec.restart = *update.restart;
+}
+
+channel::Limits plan_limits(const UpdateOptions& update) {
+  channel::Limits limits;
+  if (update.cpus) limits.cpu_quota_us = static_cast<uint64_t>(*update.cpus * 100'000);
+  if (update.memory_bytes) limits.memory_max = *update.memory_bytes;
+  if (update.pids_limit) limits.pids_max = *update.pids_limit;
+  return limits;
 }
 
 }  // namespace diatom

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "diatom/images.h"
+#include "diatom/runtime.h"
 #include "diatom/spec.h"
-#include "runtime/monitor.h"
+#include "runtime/task.h"
 
 namespace diatom {
 
@@ -22,12 +23,22 @@ struct PlanInput {
 };
 
 struct Plan {
-  MonitorPlan monitor;
+  TaskPlan monitor;
+  std::optional<HealthCheck> health;  // none to be run when empty
+  int stop_signal = 15;
   std::vector<std::string> warnings;
 };
 
 // Errors: invalid_argument names the field of the spec.
 Result<Plan> plan_container(const PlanInput& input);
+
+// What an exec leaves open is as it is for the container's first process.
+void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& first);
+
+// Errors: invalid_argument names the value.
+Result<> check_update(const UpdateOptions& update);
+void apply_update(ContainerSpec& spec, const UpdateOptions& update);
+channel::Limits plan_limits(const UpdateOptions& update);  // of what runs
 
 // contract.md, "Defaults and limits": the spec's entrypoint and args over the image's, then /bin/sh.
 std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image);

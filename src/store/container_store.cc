@@ -17,58 +17,100 @@ namespace diatom::store {
 namespace {
 
 constexpr std::string_view columns =
-    "id, name, image, image_name, state, spec, engine, accelerator, kernel, auto_remove, created_ns, started_ns, "
-    "finished_ns, exit_code, signal, oom_killed, error";
+    "id, name, image, image_name, state, spec, wanted, engine, accelerator, kernel, auto_remove, created_ns, "
+    "started_ns, finished_ns, exit_code, signal, oom_killed, error, pid, address, ports, health, restarts, stopped";
 
 ContainerRecord read_row(const Statement& row) {
-  return {.id = row.text(0),
-          .name = row.text(1),
-          .image = row.text(2),
-          .image_name = row.text(3),
-          .state = row.text(4),
-          .spec = row.text(5),
-          .engine = row.text(6),
-          .accelerator = row.text(7),
-          .kernel = row.text(8),
-          .auto_remove = row.number(9) != 0,
-          .created_ns = row.number(10),
-          .started_ns = row.number(11),
-          .finished_ns = row.number(12),
-          .exit_code = static_cast<int>(row.number(13)),
-          .signal = static_cast<int>(row.number(14)),
-          .oom_killed = row.number(15) != 0,
-          .error = row.text(16)};
+  int column = 0;
+  auto text = [&] { return row.text(column++); };
+  auto number = [&] { return row.number(column++); };
+  ContainerRecord container;
+  for (std::string* field : {&container.id, &container.name, &container.image, &container.image_name,
+                             &container.state, &container.spec, &container.wanted, &container.engine,
+                             &container.accelerator, &container.kernel})
+    *field = text();
+  container.auto_remove = number() != 0;
+  container.created_ns = number();
+  container.started_ns = number();
+  container.finished_ns = number();
+  container.exit_code = static_cast<int>(number());
+  container.signal = static_cast<int>(number());
+  container.oom_killed = number() != 0;
+  container.error = text();
+  container.pid = number();
+  container.address = text();
+  container.ports = text();
+  container.health = text();
+  container.restarts = number();
+  container.stopped = number() != 0;
+  return container;
 }
 
 constexpr std::string_view removed_suffix = ".removed";
+
+// Its run has ended, and then it was to be removed: its owner died between the two.
+bool was_to_go(const ContainerRecord& container) {
+  return container.auto_remove && container.state != "created" && !has_owner(container);
+}
+
+// A name that another has is what can be wrong with a row of ours.
+Result<> name_is_free(Result<> result, std::string_view verb, const std::string& name) {
+  if (result || result.error().code != Errc::already_exists) return result;
+  return fail(Errc::already_exists, std::string(verb) + " container \"" + name + "\": the name is in use",
+              "choose another, or `diatom rm " + name + "`");
+}
+
+// What its monitor knows of it.
+void bind_life(Statement& statement, const ContainerRecord& container) {
+  statement.bind(container.state).bind(container.engine).bind(container.accelerator).bind(container.kernel);
+  statement.bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code).bind(container.signal);
+  statement.bind(container.oom_killed ? 1 : 0).bind(container.error).bind(container.pid).bind(container.address);
+  statement.bind(container.ports).bind(container.health).bind(container.restarts).bind(container.stopped ? 1 : 0);
+  statement.bind(container.id);
+}
+
+}  // namespace
 
 bool has_owner(const ContainerRecord& container) {
   return container.state != "exited" && container.state != "failed" && container.state != "created";
 }
 
-}  // namespace
-
 Result<> ContainerStore::insert(const ContainerRecord& container) {
-  Statement statement = TRY(database_.prepare("INSERT INTO containers (" + std::string(columns) +
-                                              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
-  statement.bind(container.id).bind(container.name).bind(container.image).bind(container.image_name);
-  statement.bind(container.state).bind(container.spec).bind(container.engine).bind(container.accelerator);
-  statement.bind(container.kernel).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
-  statement.bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code).bind(container.signal);
-  auto result = statement.bind(container.oom_killed ? 1 : 0).bind(container.error).run();
-  if (!result && result.error().code == Errc::already_exists)
-    return fail(Errc::already_exists, "create container \"" + container.name + "\": the name is in use",
-                "choose another, or `diatom rm " + container.name + "`");
-  return result;
+  Statement statement =
+      TRY(database_.prepare("INSERT INTO containers (state, engine, accelerator, kernel, started_ns, finished_ns, "
+                            "exit_code, signal, oom_killed, error, pid, address, ports, health, restarts, stopped, id, "
+                            "name, image, image_name, spec, wanted, auto_remove, created_ns) VALUES (?, ?, ?, ?, ?, ?, "
+                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  bind_life(statement, container);
+  statement.bind(container.name).bind(container.image).bind(container.image_name).bind(container.spec);
+  statement.bind(container.wanted).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
+  return name_is_free(statement.run(), "create", container.name);
 }
 
 Result<> ContainerStore::update(const ContainerRecord& container) {
   Statement statement = TRY(database_.prepare(
-      "UPDATE containers SET state = ?, started_ns = ?, finished_ns = ?, exit_code = ?, signal = ?, oom_killed = ?, "
-      "error = ? WHERE id = ?"));
-  statement.bind(container.state).bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code);
-  statement.bind(container.signal).bind(container.oom_killed ? 1 : 0).bind(container.error).bind(container.id);
+      "UPDATE containers SET state = ?, engine = ?, accelerator = ?, kernel = ?, started_ns = ?, finished_ns = ?, "
+      "exit_code = ?, signal = ?, oom_killed = ?, error = ?, pid = ?, address = ?, ports = ?, health = ?, restarts = ?, "
+      "stopped = ? WHERE id = ?"));
+  bind_life(statement, container);
   return statement.run();
+}
+
+Result<> ContainerStore::rename(const std::string& id, const std::string& name) {
+  Statement statement = TRY(database_.prepare("UPDATE containers SET name = ? WHERE id = ?"));
+  return name_is_free(statement.bind(name).bind(id).run(), "rename", name);
+}
+
+Result<> ContainerStore::set_spec(const std::string& id, const std::string& spec, const std::string& wanted) {
+  Statement statement = TRY(database_.prepare("UPDATE containers SET spec = ?, wanted = ? WHERE id = ?"));
+  return statement.bind(spec).bind(wanted).bind(id).run();
+}
+
+Result<> ContainerStore::update_on_disk(const ContainerRecord& container) {
+  TRY(database_.execute("PRAGMA synchronous = FULL"));
+  auto updated = update(container);
+  TRY(database_.execute("PRAGMA synchronous = NORMAL"));
+  return updated;
 }
 
 Result<> ContainerStore::delete_record(const std::string& id) {
@@ -140,6 +182,17 @@ Result<FileLock> ContainerStore::create_directory(const std::string& id) {
   }
 }
 
+Result<FileLock> ContainerStore::own(const std::string& id) {
+  fs::path path = paths_.container(id) / "lock";
+  auto lock = TRY(FileLock::try_acquire(path));
+  if (!lock)
+    return fail(Errc::already_exists, "start container " + id.substr(0, 12) + ": it is running",
+                "or somebody starts or removes it just now: `diatom ps -a`");
+  if (::ftruncate(lock->fd(), 0) < 0) return fail_errno("truncate " + path.string());
+  TRY(pwrite_all(lock->fd(), std::as_bytes(std::span(std::to_string(::getpid()))), 0));
+  return std::move(*lock);
+}
+
 Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
   std::string text = TRY(read_file(path, 64));
@@ -175,7 +228,7 @@ Result<> ContainerStore::recover() {
   std::set<std::string> known;
   for (const ContainerRecord& container : TRY(list())) {
     known.insert(container.id);
-    if (has_owner(container) || container.auto_remove) TRY(recover_record(container.id));
+    if (has_owner(container) || was_to_go(container)) TRY(recover_record(container.id));
   }
   // A folder comes before its record, and goes after it.
   for (const std::string& name : TRY(list_directory(paths_.containers())))
@@ -190,13 +243,16 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   auto now = find(id);
   if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
   if (!now) return remove_folder(id);
-  if (now->auto_remove) return erase(id);
-  if (!has_owner(*now)) return {};
+  bool dead = has_owner(*now);
+  if (was_to_go(*now) || (dead && now->auto_remove)) return erase(id);
+  if (!dead) return {};
   now->state = now->started_ns != 0 ? "exited" : "failed";
   now->exit_code = 137;
   now->signal = 9;
   now->error = "its owner was killed, and the VM with it";
   now->finished_ns = wall_clock_ns();
+  now->pid = 0;
+  now->health = "{}";
   return update(*now);
 }
 

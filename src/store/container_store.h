@@ -21,7 +21,8 @@ struct ContainerRecord {
   std::string image;  // id
   std::string image_name;
   std::string state;  // contract.md, "Container states"
-  std::string spec;   // JSON
+  std::string spec;   // what was decided, JSON, for inspect
+  std::string wanted;  // the spec as it was asked for, JSON
   std::string engine;
   std::string accelerator;
   std::string kernel;
@@ -33,7 +34,15 @@ struct ContainerRecord {
   int signal = 0;
   bool oom_killed = false;
   std::string error;
+  int64_t pid = 0;  // of the VMM
+  std::string address;
+  std::string ports = "[]";
+  std::string health = "{}";
+  int64_t restarts = 0;
+  bool stopped = false;  // by somebody's word
 };
+// A container in one of these has a monitor, or had one that died.
+bool has_owner(const ContainerRecord& container);
 
 class ContainerStore {
  public:
@@ -41,7 +50,12 @@ class ContainerStore {
 
   // Fails with already_exists when the name is taken; nothing is changed then.
   Result<> insert(const ContainerRecord& container);
-  Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
+  // What changes in its life: everything but its names, its image, its specs and the time of its creation.
+  Result<> update(const ContainerRecord& container);
+  // The same, and it and all that was written before survives a power cut when this returns.
+  Result<> update_on_disk(const ContainerRecord& container);
+  Result<> rename(const std::string& id, const std::string& name);  // already_exists when it is taken
+  Result<> set_spec(const std::string& id, const std::string& spec, const std::string& wanted);
   // The record and the folder, for whoever holds the lock; also on a full disk.
   Result<> erase(const std::string& id);
   Result<std::vector<ContainerRecord>> list();  // newest first
@@ -54,16 +68,18 @@ class ContainerStore {
   Result<FileLock> create_directory(const std::string& id);
   // Empty while its owner lives. Who takes it is no owner: nobody kills this process for it.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
+  // For a container's monitor: its lock, which names this process. already_exists while another has it.
+  Result<FileLock> own(const std::string& id);
   // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that
   // the process which the lock names does hold it.
   Result<FileLock> take_from_owner(const std::string& id);
   // Puts right what dead owners left: states that are not true any more, containers that were to go, folders without a
   // record.
   Result<> recover();
+  Result<> recover_record(const std::string& id);  // the same, of one container
 
  private:
   Result<> delete_record(const std::string& id);
-  Result<> recover_record(const std::string& id);
   Result<> recover_folder(const std::string& name);
   Result<> remove_folder(const std::string& id);
 

@@ -89,6 +89,16 @@ CREATE TABLE image_digests (
 ) STRICT;
 CREATE INDEX image_digests_image ON image_digests(image);
 )sql",
+    // 3: containers with a monitor of their own.
+    R"sql(
+ALTER TABLE containers ADD COLUMN wanted TEXT NOT NULL DEFAULT '';     -- the spec as it was asked for, JSON
+ALTER TABLE containers ADD COLUMN pid INTEGER NOT NULL DEFAULT 0;      -- of the VMM; 0 = none
+ALTER TABLE containers ADD COLUMN address TEXT NOT NULL DEFAULT '';    -- on its network
+ALTER TABLE containers ADD COLUMN ports TEXT NOT NULL DEFAULT '[]';    -- as they are bound, JSON
+ALTER TABLE containers ADD COLUMN health TEXT NOT NULL DEFAULT '{}';   -- JSON
+ALTER TABLE containers ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;  -- by somebody's word: unless-stopped stays so
+)sql",
 };
 
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {

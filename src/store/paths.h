@@ -24,6 +24,8 @@ struct Paths {
   std::filesystem::path layer_index(const std::string& hex) const { return layers() / (hex + ".index"); }
   std::filesystem::path image_metadata(const std::string& hex) const { return images() / (hex + ".erofs"); }
   std::filesystem::path container(const std::string& id) const { return containers() / id; }
+  // Where the container's monitor listens. Short: an address holds 104 bytes on macOS.
+  std::filesystem::path control_socket(const std::string& id) const { return run / (id.substr(0, 20) + ".sock"); }
 };
 
 // From $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom. Fails when this

@@ -16,7 +16,8 @@ std::vector<fs::path> guest_directories() {
   if (chosen != nullptr && *chosen != '\0') return {chosen};
   std::vector<fs::path> directories;
   if (auto program = platform::executable_path())
-    directories.push_back(program->parent_path().parent_path() / "share/diatom/guest");
+    for (const char* up : {"..", "../.."})  // from bin/, and from libexec/diatom/
+      directories.push_back((program->parent_path() / up / "share/diatom/guest").lexically_normal());
   directories.emplace_back("/usr/local/share/diatom/guest");
   directories.emplace_back("/usr/share/diatom/guest");
   return directories;

@@ -47,6 +47,8 @@ struct SocketPair {
   UniqueFd theirs;
 };
 Result<SocketPair> make_socket_pair();
+// A Unix stream socket, close-on-exec and blocking.
+Result<UniqueFd> make_socket();
 struct Pipe {
   UniqueFd read_end;
   UniqueFd write_end;

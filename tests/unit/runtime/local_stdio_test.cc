@@ -26,12 +26,12 @@ class LocalStdioTest : public testing::Test {
   int run(GuestScript script, LocalStdioOptions options) {
     FakeGuest guest(*loop_, std::move(script));
     LocalStdio stdio(*loop_, options);
-    MonitorPlan plan;
+    TaskPlan plan;
     plan.machine.directory = scratch_.path();
     plan.process.argv = {"program"};
     plan.process.open_stdin = options.open_stdin;
     std::optional<Result<ExitReport>> end;
-    Monitor monitor(
+    Task monitor(
         *loop_, plan,
         {.on_stage = {},
          .on_started = [&] { stdio.started(); },

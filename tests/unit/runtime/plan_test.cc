@@ -74,7 +74,7 @@ TEST(PlanCommand, FollowsDockersTable) {
 
 TEST_F(PlanTest, DecidesEverythingOfAPlainContainer) {
   Plan plan = good();
-  const MonitorPlan& monitor = plan.monitor;
+  const TaskPlan& monitor = plan.monitor;
   EXPECT_THAT(plan.warnings, IsEmpty());
   EXPECT_THAT(monitor.process.argv, ElementsAre("/bin/sh"));
   EXPECT_THAT(monitor.process.env, ElementsAre("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

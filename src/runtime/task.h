@@ -12,11 +12,12 @@
 #include "base/event_loop.h"
 #include "channel/agent_client.h"
 #include "runtime/console_log.h"
+#include "runtime/process_peer.h"
 #include "vm/engine.h"
 
 namespace diatom {
 
-struct MonitorPlan {
+struct TaskPlan {
   vm::MachineSpec machine;
   channel::ContainerConfig container;
   channel::ProcessConfig process;
@@ -24,7 +25,7 @@ struct MonitorPlan {
   bool keep_disk = true;  // let the guest write everything out before its VM ends
 };
 
-struct MonitorHandlers {
+struct TaskHandlers {
   std::function<void(std::string_view)> on_stage;  // "vmm", "agent", "started", "exited"
   std::function<void()> on_started;
   std::function<void(channel::Output, std::span<const std::byte>)> on_output;  // answered by consumed()
@@ -35,25 +36,27 @@ struct MonitorHandlers {
 };
 
 // Lives on the loop's thread. Destroying it kills the VM at once.
-class Monitor {
+class Task final : public ProcessPeer {
  public:
-  Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers);
-  Monitor(const Monitor&) = delete;
-  Monitor& operator=(const Monitor&) = delete;
-  Monitor(Monitor&&) = delete;
-  Monitor& operator=(Monitor&&) = delete;
-  ~Monitor();
+  Task(EventLoop& loop, TaskPlan plan, TaskHandlers handlers);
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+  Task(Task&&) = delete;
+  Task& operator=(Task&&) = delete;
+  ~Task() override;
 
   Result<> start(vm::Engine& engine);
 
-  size_t write_stdin(std::span<const std::byte> data);  // returns what it took; on_stdin_writable follows when not all
-  void close_stdin();
-  void consumed(channel::Output output, size_t bytes);
-  void close_output(channel::Output output);  // nobody reads it any more: the program gets SIGPIPE
+  size_t write_stdin(std::span<const std::byte> data) override;  // on_stdin_writable follows when it did not take all
+  void close_stdin() override;
+  void consumed(channel::Output output, size_t bytes) override;
+  void close_output(channel::Output output) override;  // the program gets SIGPIPE
   void kill(int signal);                      // before the program runs: gives the start up
-  void resize(uint16_t rows, uint16_t cols);
+  void resize(uint16_t rows, uint16_t cols) override;
   void abort(Error error);  // ends the VM at once; on_end gets the error
   bool running() const { return phase_ == Phase::running; }
+  int64_t pid() const { return machine_ ? machine_->pid() : 0; }  // of the VMM
+  channel::AgentClient& agent() { return *agent_; }               // once start() succeeded
 
  private:
   enum class Phase { booting, running, stopping, ended };
@@ -63,14 +66,14 @@ class Monitor {
   void connected();
   void program_ended(Result<channel::ExitReport> report);
   void machine_ended();
-  // As loop_.after(), but for as long as the monitor is there.
+  // As loop_.after(), but for as long as the task is there.
   void after(std::chrono::milliseconds delay, EventLoop::Handler handler);
   Error with_last_words(Error error, const std::string& vmm_words) const;
   void stage(std::string_view name);
 
   EventLoop& loop_;
-  MonitorPlan plan_;
-  MonitorHandlers handlers_;
+  TaskPlan plan_;
+  TaskHandlers handlers_;
   Phase phase_ = Phase::booting;
   std::optional<ConsoleLog> console_log_;
   std::unique_ptr<vm::Machine> machine_;

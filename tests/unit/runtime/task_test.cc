@@ -1,4 +1,4 @@
-#include "runtime/monitor.h"
+#include "runtime/task.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -52,7 +52,7 @@ class MonitorTest : public testing::Test {
   Result<> start(GuestScript script) {
     monitor_.reset();  // its VM goes before the guest
     guest_ = std::make_unique<FakeGuest>(*loop_, std::move(script));
-    monitor_ = std::make_unique<Monitor>(*loop_, plan_, handlers_);
+    monitor_ = std::make_unique<Task>(*loop_, plan_, handlers_);
     return monitor_->start(*guest_);
   }
   Result<ExitReport> run(GuestScript script) {
@@ -73,10 +73,10 @@ class MonitorTest : public testing::Test {
 
   test::ScratchDirectory scratch_;
   std::unique_ptr<EventLoop> loop_;
-  MonitorPlan plan_;
-  MonitorHandlers handlers_;
+  TaskPlan plan_;
+  TaskHandlers handlers_;
   std::unique_ptr<FakeGuest> guest_;
-  std::unique_ptr<Monitor> monitor_;
+  std::unique_ptr<Task> monitor_;
   std::function<void()> on_started_;
   std::vector<std::string> stages_;
   std::string outputs_[2];

@@ -1,4 +1,4 @@
-#include "runtime/monitor.h"
+#include "runtime/task.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,7 +14,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view main_process = "main";
-constexpr auto shutdown_deadline = 10s;  // for the guest to write its disk out
+constexpr auto shutdown_deadline = 5s;  // for the guest to write its disk out
 constexpr size_t last_console_lines = 5;
 
 Error start_error(const channel::StartFailure& failure) {
@@ -23,16 +23,17 @@ Error start_error(const channel::StartFailure& failure) {
 
 }  // namespace
 
-Monitor::Monitor(EventLoop& loop, MonitorPlan plan, MonitorHandlers handlers)
+Task::Task(EventLoop& loop, TaskPlan plan, TaskHandlers handlers)
     : loop_(loop), plan_(std::move(plan)), handlers_(std::move(handlers)) {}
 
-Monitor::~Monitor() {
+Task::~Task() {
   for (auto timer : timers_) loop_.cancel(timer);
   if (console_) loop_.forget(console_.get());
   if (machine_) loop_.forget(machine_->exit_event());
+  if (agent_) agent_->close();
 }
 
-Result<> Monitor::start(vm::Engine& engine) {
+Result<> Task::start(vm::Engine& engine) {
   console_log_ = TRY(ConsoleLog::create(plan_.machine.directory / "console.log"));
   machine_ = TRY(engine.boot(plan_.machine));
   stage("vmm");
@@ -70,7 +71,7 @@ Result<> Monitor::start(vm::Engine& engine) {
   return {};
 }
 
-void Monitor::watch_console() {
+void Task::watch_console() {
   console_ = machine_->take_console();
   ::fcntl(console_.get(), F_SETFL, O_NONBLOCK);
   loop_.on_readable(console_.get(), [this] {
@@ -83,33 +84,33 @@ void Monitor::watch_console() {
   });
 }
 
-void Monitor::watch_exit() {
+void Task::watch_exit() {
   loop_.on_readable(machine_->exit_event(), [this] { machine_ended(); });
 }
 
-size_t Monitor::write_stdin(std::span<const std::byte> data) { return agent_->write_stdin(main_process, data); }
-void Monitor::close_stdin() { agent_->close_stdin(main_process); }
-void Monitor::consumed(channel::Output output, size_t bytes) {
+size_t Task::write_stdin(std::span<const std::byte> data) { return agent_->write_stdin(main_process, data); }
+void Task::close_stdin() { agent_->close_stdin(main_process); }
+void Task::consumed(channel::Output output, size_t bytes) {
   if (agent_) agent_->consumed(main_process, output, bytes);
 }
-void Monitor::close_output(channel::Output output) { agent_->close_output(main_process, output); }
-void Monitor::resize(uint16_t rows, uint16_t cols) {
+void Task::close_output(channel::Output output) { agent_->close_output(main_process, output); }
+void Task::resize(uint16_t rows, uint16_t cols) {
   if (running()) agent_->resize(main_process, rows, cols);
 }
 
-void Monitor::kill(int signal) {
+void Task::kill(int signal) {
   if (phase_ == Phase::booting) return abort({Errc::cancelled, "start container: interrupted", ""});
   // A signal to a program that has just ended goes nowhere, as with kill(1).
   if (running()) agent_->kill(main_process, signal, [](Result<>) {});
 }
 
-void Monitor::abort(Error error) {
+void Task::abort(Error error) {
   if (phase_ == Phase::ended) return;
   if (!report_) report_ = std::unexpected(std::move(error));
   machine_->kill();  // machine_ended() follows
 }
 
-void Monitor::program_ended(Result<channel::ExitReport> report) {
+void Task::program_ended(Result<channel::ExitReport> report) {
   if (phase_ == Phase::ended || report_ || (!report && agent_->lost())) return;
   stage("exited");
   report_ = std::move(report);
@@ -121,7 +122,7 @@ void Monitor::program_ended(Result<channel::ExitReport> report) {
   });
 }
 
-void Monitor::machine_ended() {
+void Task::machine_ended() {
   loop_.forget(machine_->exit_event());
   std::string words;
   if (auto reaped = machine_->reap()) words = *reaped;
@@ -144,18 +145,18 @@ void Monitor::machine_ended() {
   handlers_.on_end(*report_);
 }
 
-Error Monitor::with_last_words(Error error, const std::string& vmm_words) const {
+Error Task::with_last_words(Error error, const std::string& vmm_words) const {
   if (!vmm_words.empty()) error.message += ": " + vmm_words;
   std::string lines = console_log_->tail(last_console_lines);
   if (!lines.empty()) error.hint += (error.hint.empty() ? "" : "\n  ") + ("the guest's console ended with:\n" + lines);
   return error;
 }
 
-void Monitor::after(std::chrono::milliseconds delay, EventLoop::Handler handler) {
+void Task::after(std::chrono::milliseconds delay, EventLoop::Handler handler) {
   timers_.push_back(loop_.after(delay, std::move(handler)));
 }
 
-void Monitor::stage(std::string_view name) {
+void Task::stage(std::string_view name) {
   if (handlers_.on_stage) handlers_.on_stage(name);
 }
 

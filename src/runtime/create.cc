@@ -1,0 +1,46 @@
+#include "runtime/create.h"
+
+#include "base/clock.h"
+#include "base/platform/platform.h"
+#include "image/resolve.h"
+#include "rootfs/upper.h"
+#include "runtime/names.h"
+#include "runtime/plan.h"
+#include "runtime/spec_json.h"
+#include "runtime/spec_record.h"
+
+namespace diatom {
+
+Result<CreatedContainer> create_container(store::Store& store, const ContainerSpec& spec) {
+  if (!spec.name.empty()) TRY(check_container_name(spec.name));
+  ResolvedImage image = TRY(image::resolve_image(store, spec.image));
+  store::ContainerRecord record;
+  record.id = make_container_id();
+  record.name = spec.name.empty() ? make_container_name(record.id) : spec.name;
+  fs::path directory = store.paths().container(record.id);
+  fs::path upper = spec.read_only ? fs::path() : directory / "upper.ext4";
+  // The kernel is that of its start. What is wrong with the rest is said now.
+  Plan plan = TRY(plan_container({.id = record.id,
+                                  .spec = spec,
+                                  .image = image,
+                                  .kernel = {},
+                                  .directory = directory,
+                                  .upper = upper,
+                                  .host_cpus = platform::host_info().cpus}));
+  record.image = image.id.substr(image.id.find(':') + 1);
+  record.image_name = spec.image;
+  record.state = "created";
+  record.spec = print_spec(spec, plan);
+  record.wanted = encode_spec(spec);
+  record.auto_remove = spec.auto_remove;
+  record.created_ns = wall_clock_ns();
+
+  TemporaryPath undo(directory);
+  FileLock lock = TRY(store.containers().create_directory(record.id));
+  if (!upper.empty()) TRY(rootfs::create_upper(store.paths().templates(), spec.disk_bytes, upper));
+  TRY(store.containers().insert(record));
+  undo.keep();
+  return CreatedContainer{record.id, std::move(plan.warnings)};
+}
+
+}  // namespace diatom

@@ -1,0 +1,104 @@
+#include "runtime/monitor/attachments.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace diatom {
+
+using channel::Output;
+
+channel::StreamHandlers Attachments::add(channel::Connection& connection, channel::StreamId stream, Output output,
+                                         bool starter) {
+  auto client = clients_.insert(clients_.end(), Client{.connection = &connection,
+                                                       .stream = stream,
+                                                       .output = output,
+                                                       .starter = starter,
+                                                       .behind = {},
+                                                       .skip = 0,
+                                                       .held = {},
+                                                       .ending = false,
+                                                       .gone = false});
+  connection.respond(stream, 200);
+  channel::StreamHandlers handlers;
+  handlers.on_writable = [this, client] { catch_up(*client); };
+  handlers.on_close = [this, client](bool) {
+    Walk walk(*this);
+    client->gone = true;
+    client->behind.reset();
+    if (client->starter && !client->ending && !client->connection->lost()) handlers_.refuse(client->output);
+    give_credit();
+  };
+  return handlers;
+}
+
+void Attachments::output(Output output, std::span<const std::byte> data) {
+  LogPosition where = log_.position();
+  log_.append(output, data, wall_clock_ns());
+  Walk walk(*this);
+  for (Client& client : clients_) {
+    if (client.gone || client.output != output || client.behind || client.ending) continue;
+    size_t taken = client.connection->send(client.stream, data);
+    if (taken < data.size() && !client.gone) fall_behind(client, where, taken);
+  }
+  owed_[static_cast<size_t>(output)] += data.size();
+  give_credit();
+}
+
+void Attachments::fall_behind(Client& client, LogPosition where, size_t taken) {
+  auto reader = LogReader::open(log_path_);
+  if (!reader || !reader->seek(where)) return client.connection->reset(client.stream);
+  client.behind = std::move(*reader);
+  client.skip = taken;
+}
+
+void Attachments::catch_up(Client& client) {
+  Walk walk(*this);
+  while (client.behind) {
+    if (!client.held.empty()) {
+      size_t taken = client.connection->send(client.stream, std::as_bytes(std::span(client.held)));
+      client.held.erase(0, taken);
+      if (!client.held.empty()) break;
+    }
+    auto record = client.behind->next();
+    if (!record || (*record && (*record)->lost)) return client.connection->reset(client.stream);
+    if (!*record) {  // everything that there is
+      client.behind.reset();
+      if (client.ending) client.connection->finish(client.stream);
+      handlers_.on_caught_up();
+      break;
+    }
+    if ((*record)->output != client.output) continue;
+    client.held = std::move((*record)->bytes);
+    size_t known = std::min(client.skip, client.held.size());
+    client.held.erase(0, known);
+    client.skip -= known;
+  }
+  give_credit();
+}
+
+void Attachments::end(Output output) {
+  Walk walk(*this);
+  for (Client& client : clients_) {
+    if (client.gone || client.output != output || client.ending) continue;
+    client.ending = true;
+    if (!client.behind) client.connection->finish(client.stream);
+  }
+}
+
+bool Attachments::drained() const {
+  return std::ranges::none_of(clients_, [](const Client& client) { return client.behind.has_value(); });
+}
+
+bool Attachments::is_at_risk(const Client& client) const {
+  return client.starter && client.behind && log_.forgets_next(client.behind->position());
+}
+
+void Attachments::give_credit() {
+  if (std::ranges::any_of(clients_, [this](const Client& client) { return is_at_risk(client); })) return;
+  for (Output output : {Output::stdout_stream, Output::stderr_stream})
+    if (size_t bytes = std::exchange(owed_[static_cast<size_t>(output)], 0); bytes > 0) handlers_.consume(output, bytes);
+}
+
+}  // namespace diatom

@@ -1,0 +1,77 @@
+#include "runtime/monitor/control_server.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/unix_socket.h"
+
+namespace diatom {
+
+namespace {
+
+// More than anybody needs; each costs a descriptor and a few KiB.
+constexpr size_t most_clients = 512;
+
+}  // namespace
+
+ControlServer::~ControlServer() {
+  stop_listening();
+  for (auto& client : clients_) client->close();
+}
+
+Result<> ControlServer::listen(const fs::path& socket) {
+  TRY(make_directories(socket.parent_path()));
+  socket_ = TRY(listen_on(socket));
+  path_ = socket;
+  loop_.on_readable(socket_.get(), [this] { accept(); });
+  return {};
+}
+
+void ControlServer::stop_listening() {
+  if (!socket_) return;
+  loop_.forget(socket_.get());
+  ::unlink(path_.c_str());
+  socket_.reset();
+}
+
+void ControlServer::accept() {
+  UniqueFd fd(::accept(socket_.get(), nullptr, nullptr));
+  if (!fd) return;  // it went away again, or there are no descriptors left just now
+  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  if (clients_.size() >= most_clients) return;
+  [[maybe_unused]] auto ignored = adopt(std::move(fd));
+}
+
+Result<> ControlServer::adopt(UniqueFd fd) {
+  auto place = clients_.emplace(clients_.end());
+  auto client = channel::Connection::open(
+      loop_, std::move(fd), channel::Connection::Role::server,
+      [this, place](channel::StreamId stream, const channel::Request& request) {
+        return route_(**place, stream, request);
+      },
+      [this, place](const Error&) {
+        // Not under its own feet.
+        loop_.post([this, place] {
+          clients_.erase(place);
+          on_change_();
+        });
+      });
+  if (!client) {
+    clients_.erase(place);
+    return std::unexpected(client.error());
+  }
+  *place = std::move(*client);
+  return {};
+}
+
+void ControlServer::when_idle(std::function<void()> done) {
+  auto left = std::make_shared<size_t>(clients_.size() + 1);
+  auto one_less = [left, done = std::move(done)] {
+    if (--*left == 0) done();
+  };
+  for (auto& client : clients_) client->await_idle(one_less);
+  one_less();
+}
+
+}  // namespace diatom

@@ -1,0 +1,136 @@
+#include "runtime/monitor/health.h"
+
+#include <signal.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/clock.h"
+#include "channel/json_fields.h"
+#include "runtime/names.h"
+
+namespace diatom {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kept_probes = 5;
+constexpr size_t kept_output = 4096;
+constexpr int timed_out = -1;  // docker's exit code of a check that took too long
+
+std::chrono::milliseconds at_least_one(std::chrono::nanoseconds duration) {
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(duration), std::chrono::milliseconds(1));
+}
+
+}  // namespace
+
+HealthChecker::HealthChecker(EventLoop& loop, channel::AgentClient& agent, HealthCheck check,
+                             channel::ProcessConfig process, std::function<void(const HealthState&, bool)> on_probe)
+    : loop_(loop),
+      agent_(agent),
+      check_(std::move(check)),
+      process_(std::move(process)),
+      on_probe_(std::move(on_probe)) {
+  process_.argv = check_.command;
+  process_.tty = false;
+  process_.open_stdin = false;
+}
+
+HealthChecker::~HealthChecker() {
+  *alive_ = false;
+  if (next_) loop_.cancel(*next_);
+  if (deadline_) loop_.cancel(*deadline_);
+}
+
+void HealthChecker::start() {
+  begin_ns_ = wall_clock_ns();
+  state_.status = "starting";
+  on_probe_(state_, true);
+  schedule();
+}
+
+void HealthChecker::schedule() {
+  next_ = loop_.after(at_least_one(check_.interval), [this] { probe(); });
+}
+
+void HealthChecker::probe() {
+  next_.reset();
+  if (paused_) return schedule();
+  id_ = make_container_id();
+  current_ = {.started_ns = wall_clock_ns(), .ended_ns = 0, .exit_code = 0, .output = {}};
+  auto mine = [this, alive = alive_, id = id_] { return *alive && id_ == id; };
+  auto output = [this, mine, id = id_](channel::Output stream, std::span<const std::byte> data) {
+    if (!mine()) return;
+    size_t room = kept_output - std::min(kept_output, current_.output.size());
+    current_.output.append(reinterpret_cast<const char*>(data.data()), std::min(room, data.size()));
+    agent_.consumed(id, stream, data.size());
+  };
+  deadline_ = loop_.after(at_least_one(check_.timeout), [this] {
+    deadline_.reset();
+    agent_.kill(id_, SIGKILL, [](Result<>) {});
+    ended(timed_out, "health check exceeded its timeout");
+  });
+  agent_.start_process(id_, process_,
+                       {.on_started =
+                            [this, mine](std::expected<void, channel::StartFailure> started) {
+                              if (mine() && !started) ended(started.error().exit_code, started.error().message);
+                            },
+                        .on_output = output,
+                        .on_output_end = {},
+                        .on_stdin_writable = {},
+                        .on_exit =
+                            [this, mine](Result<channel::ExitReport> report) {
+                              if (!mine()) return;
+                              report ? ended(report->code, "") : ended(timed_out, report.error().message);
+                            }});
+}
+
+void HealthChecker::ended(int exit_code, const std::string& why) {
+  id_.clear();
+  if (deadline_) loop_.cancel(*deadline_);
+  deadline_.reset();
+  current_.exit_code = exit_code;
+  current_.ended_ns = wall_clock_ns();
+  if (!why.empty()) current_.output = why;
+  state_.log.push_back(std::move(current_));
+  if (state_.log.size() > kept_probes) state_.log.erase(state_.log.begin());
+  std::string before = state_.status;
+  if (exit_code == 0) {
+    state_.failing_streak = 0;
+    state_.status = "healthy";
+  } else if (state_.status != "starting" || wall_clock_ns() - begin_ns_ >= check_.start_period.count()) {
+    if (++state_.failing_streak >= check_.retries) state_.status = "unhealthy";
+  }
+  on_probe_(state_, state_.status != before);
+  schedule();
+}
+
+std::string encode_health(const HealthState& state) {
+  if (state.status.empty()) return "{}";
+  json log = json::array();
+  for (const HealthProbe& probe : state.log)
+    log.push_back({{"start_ns", probe.started_ns},
+                   {"end_ns", probe.ended_ns},
+                   {"exit_code", probe.exit_code},
+                   {"output", encode_bytes(probe.output)}});
+  return json{{"status", state.status}, {"failing_streak", state.failing_streak}, {"log", log}}.dump();
+}
+
+HealthState decode_health(std::string_view text) {
+  json document = json::parse(text, nullptr, false);
+  HealthState state;
+  if (!document.is_object() || !document.contains("status") || !document["status"].is_string()) return state;
+  state.status = document["status"].get<std::string>();
+  state.failing_streak = document.value("failing_streak", 0U);
+  for (const json& entry : document.value("log", json::array())) {
+    if (!entry.is_object()) continue;
+    HealthProbe& probe = state.log.emplace_back(HealthProbe{.started_ns = entry.value("start_ns", int64_t{0}),
+                                                            .ended_ns = entry.value("end_ns", int64_t{0}),
+                                                            .exit_code = entry.value("exit_code", 0),
+                                                            .output = {}});
+    if (entry.contains("output")) decode_bytes(entry["output"], probe.output);
+  }
+  return state;
+}
+
+}  // namespace diatom

@@ -1,0 +1,303 @@
+#include "runtime/monitor/monitor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/clock.h"
+#include "base/platform/platform.h"
+#include "channel/body.h"
+#include "image/resolve.h"
+#include "runtime/spec_record.h"
+
+namespace diatom {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Where a power cut must not lose what the guest has written, the container's record must not be lost either.
+Result<> sync_container(const store::Paths& paths, const std::string& id) {
+  fs::path folder = paths.container(id);
+  if (auto upper = open_file(folder / "upper.ext4", O_RDONLY)) TRY(sync_fd(upper->get()));
+  TRY(sync_directory(folder));
+  return sync_directory(paths.containers());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Monitor>> Monitor::open(store::Paths paths, const std::string& id, EventLoop& loop) {
+  std::unique_ptr<Monitor> monitor(new Monitor(loop));
+  monitor->store_ = TRY(store::Store::open(std::move(paths)));
+  store::ContainerStore& containers = monitor->store_->containers();
+  // What is not there must not be made by locking it.
+  static_cast<void>(TRY(containers.find(id)));
+  monitor->lock_ = TRY(containers.own(id));
+  monitor->record_ = TRY(containers.find(id));
+  monitor->spec_ = TRY(decode_spec(monitor->record_.wanted));
+  monitor->restart_.set_policy(monitor->spec_.restart);
+  return monitor;
+}
+
+Monitor::~Monitor() {
+  if (timer_) loop_.cancel(*timer_);
+}
+
+Result<int> Monitor::run(UniqueFd starter) {
+  const store::Paths& paths = store_->paths();
+  fs::path log = paths.container(record_.id) / "container.log";
+  log_ = TRY(LogWriter::open(log, {spec_.log.max_bytes, spec_.log.max_files}));
+  attachments_ = std::make_unique<Attachments>(
+      *log_, log,
+      Attachments::Handlers{.consume =
+                                [this](channel::Output output, size_t bytes) {
+                                  if (task_) task_->consumed(output, bytes);
+                                },
+                            .refuse =
+                                [this](channel::Output output) {
+                                  if (has_program()) task_->close_output(output);
+                                },
+                            .on_caught_up =
+                                [this] {
+                                  if (phase_ == Phase::done) leave_when_idle();
+                                }});
+  server_ = std::make_unique<ControlServer>(
+      loop_,
+      [this](channel::Connection& client, StreamId stream, const channel::Request& request) {
+        return route(client, stream, request);
+      },
+      [this] {
+        if (phase_ == Phase::done) leave_when_idle();
+      });
+  TRY(server_->listen(paths.control_socket(record_.id)));
+  if (starter) TRY(server_->adopt(std::move(starter)));
+  for (int number : {SIGTERM, SIGINT, SIGHUP}) TRY(loop_.on_signal(number, [this](int) { stop({}); }));
+  record_.restarts = 0;
+  record_.stopped = false;
+  // At the next turn: what the starter asks for is there first.
+  loop_.post([this] { begin_run(); });
+  TRY(loop_.run());
+  return exit_code_;
+}
+
+// ---- One run.
+
+void Monitor::begin_run() {
+  timer_.reset();
+  phase_ = Phase::starting;
+  stop_requested_ = restart_requested_ = false;
+  run_began_ = std::chrono::steady_clock::now();
+  if (auto prepared = prepare_run(); !prepared) ended(std::unexpected(prepared.error()));
+}
+
+Result<> Monitor::prepare_run() {
+  record_.state = "starting";
+  record_.started_ns = record_.finished_ns = 0;
+  record_.exit_code = record_.signal = 0;
+  record_.oom_killed = false;
+  record_.error.clear();
+  ResolvedImage image = TRY(image::resolve_image(*store_, "sha256:" + record_.image));
+  engines_ = vm::all_engines();
+  vm::Selected engine = TRY(vm::select_engine(engines_, spec_.engine));
+  vm::GuestKernel kernel = TRY(vm::find_guest_kernel(store_->paths().kernels()));
+  fs::path directory = store_->paths().container(record_.id);
+  plan_ = TRY(plan_container({.id = record_.id,
+                              .spec = spec_,
+                              .image = image,
+                              .kernel = kernel,
+                              .directory = directory,
+                              .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
+                              .host_cpus = platform::host_info().cpus}));
+  stop_signal_ = plan_.stop_signal;
+  record_.engine = engine.engine->name();
+  record_.accelerator = engine.availability.accelerator;
+  record_.kernel = kernel.version;
+
+  TaskHandlers handlers{
+      .on_stage =
+          [this](std::string_view name) {
+            if (name != started_stage) tell_starters({.stage = std::string(name), .error = {}});
+          },
+      .on_started = [this] { started(); },
+      .on_output = [this](channel::Output output, std::span<const std::byte> data) { attachments_->output(output, data); },
+      .on_output_end = {},
+      .on_stdin_writable = [this] { offer_input(); },
+      .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
+  task_ = std::make_unique<Task>(loop_, plan_.monitor, std::move(handlers));
+  TRY(task_->start(*engine.engine));
+  record_.pid = task_->pid();
+  offer_input();
+  // While the guest boots: it has not written anything yet.
+  save(true);
+  return sync_container(store_->paths(), record_.id);
+}
+
+void Monitor::started() {
+  ever_ran_ = true;
+  record_.started_ns = wall_clock_ns();
+  phase_ = Phase::running;
+  set_state("running");
+  emit("start");
+  start_health();
+  tell_starters({.stage = std::string(started_stage), .error = {}});
+  tell(restart_askers_, 200, "");
+  // Who wanted it stopped while it came up.
+  if (stop_requested_) stop({});
+}
+
+void Monitor::start_health() {
+  if (!plan_.health) return;
+  health_ = std::make_unique<HealthChecker>(loop_, task_->agent(), *plan_.health, plan_.monitor.process,
+                                            [this](const HealthState& state, bool changed) {
+                                              record_.health = encode_health(state);
+                                              save();
+                                              if (changed && state.status != "starting")
+                                                emit("health_status: " + state.status);
+                                            });
+  health_->start();
+}
+
+void Monitor::ended(Result<channel::ExitReport> report) {
+  bool was_up = phase_ != Phase::starting;
+  health_.reset();
+  if (timer_) loop_.cancel(*std::exchange(timer_, std::nullopt));
+  attachments_->end(channel::Output::stdout_stream);
+  attachments_->end(channel::Output::stderr_stream);
+  for (auto& input : std::exchange(inputs_, {}))
+    if (!input->from->closed) input->from->connection->reset(input->from->stream);
+  record_end(report);
+  if (was_up) emit("die", {{"exitCode", std::to_string(record_.exit_code)}});
+  if (!report) tell_starters({.stage = "failed", .error = report.error()});
+
+  std::optional<std::chrono::milliseconds> delay;
+  // The first start's failure is its starter's to deal with.
+  if (restart_requested_)
+    delay = 0ms;
+  else if (ever_ran_)
+    delay = restart_.after({.exit_code = record_.exit_code,
+                            .by_request = stop_requested_,
+                            .lasted = std::chrono::steady_clock::now() - run_began_});
+  phase_ = Phase::between;
+  // The task is still in the middle of telling.
+  loop_.post([this, delay] { next(delay); });
+}
+
+void Monitor::record_end(const Result<channel::ExitReport>& report) {
+  record_.finished_ns = wall_clock_ns();
+  record_.pid = 0;
+  record_.address.clear();
+  record_.ports = "[]";
+  record_.health = "{}";
+  if (report) {
+    record_.exit_code = report->code;
+    record_.signal = report->signal;
+    record_.oom_killed = report->oom_killed;
+  } else {
+    record_.exit_code = run_exit_code(report.error());
+    record_.error = report.error().message;
+  }
+  exit_code_ = record_.exit_code;
+}
+
+void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
+  task_.reset();
+  if (!delay) return finish();
+  if (!restart_requested_) ++record_.restarts;
+  // Somebody may have stopped it for good between the two turns.
+  if (stop_requested_ && !restart_requested_) return finish();
+  set_state("restarting");
+  tell(exit_askers_, 200,
+       encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
+  timer_ = loop_.after(*delay, [this] { begin_run(); });
+}
+
+// ---- Its end.
+
+void Monitor::finish() {
+  phase_ = Phase::done;
+  bool failed = !record_.error.empty() && record_.started_ns == 0;
+  record_.state = failed ? "failed" : "exited";
+  record_.stopped = stop_requested_;
+  if (spec_.auto_remove) {
+    emit("destroy");
+    if (auto erased = store_->containers().erase(record_.id); !erased) save(true);
+  } else {
+    save(true);
+  }
+  // From here on it is anybody's: who is told that it has ended can start or remove it at once.
+  server_->stop_listening();
+  lock_.reset();
+  std::string exit = encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error});
+  tell(exit_askers_, 200, exit);
+  tell(stop_askers_, 200, exit);
+  tell(restart_askers_, 500, encode_error({Errc::start_failed, "restart " + shown() + ": " + record_.error, "", 0}));
+  leave_when_idle();
+}
+
+void Monitor::leave_when_idle() {
+  if (!attachments_->drained()) return;  // a client that reads slowly: again when it has gone, or has caught up
+  server_->when_idle([this] {
+    if (attachments_->drained()) loop_.stop();
+  });
+}
+
+void Monitor::set_state(std::string_view state) {
+  record_.state = state;
+  save();
+}
+
+// A record that cannot be written (a full disk) ends nothing that runs; the end is written again.
+void Monitor::save(bool on_disk) {
+  auto& containers = store_->containers();
+  [[maybe_unused]] auto ignored = on_disk ? containers.update_on_disk(record_) : containers.update(record_);
+}
+
+void Monitor::emit(std::string_view action, std::map<std::string, std::string> attributes) {
+  static_cast<void>(action);
+  static_cast<void>(attributes);
+}
+
+namespace {
+
+constexpr int starter_fd = 3;
+constexpr auto last_words_deadline = 5s;
+
+// Whoever waits for a word on this start gets it over the protocol that all use.
+Result<> refuse_starter(EventLoop& loop, UniqueFd starter, const Error& error) {
+  auto route = [&](channel::Connection& client, channel::StreamId stream, const channel::Request& request) {
+    bool start = request.path == "/monitor/start";
+    channel::answer(client, stream, start ? 200 : 500,
+                    start ? encode_start_line({.stage = "failed", .error = error}) : encode_error(error));
+    return channel::StreamHandlers();
+  };
+  ControlServer server(loop, route, [&] { loop.stop(); });
+  TRY(server.adopt(std::move(starter)));
+  loop.after(last_words_deadline, [&] { loop.stop(); });
+  return loop.run();
+}
+
+Result<int> run_monitor(int argc, char** argv) {
+  if (argc != 2) return fail(Errc::invalid_argument, "run monitor: it is started by diatom, with a container's id");
+  UniqueFd starter(::fcntl(starter_fd, F_DUPFD_CLOEXEC, starter_fd + 1));
+  ::close(starter_fd);
+  auto loop = TRY(EventLoop::create());
+  auto monitor = Monitor::open(TRY(store::default_paths()), argv[1], *loop);
+  if (monitor) return (*monitor)->run(std::move(starter));
+  if (starter) TRY(refuse_starter(*loop, std::move(starter), monitor.error()));
+  return std::unexpected(monitor.error());
+}
+
+}  // namespace
+
+int monitor_main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);
+  auto result = run_monitor(argc, argv);
+  if (result) return *result;
+  std::string text = "diatom-monitor: " + result.error().message + "\n";
+  [[maybe_unused]] ssize_t ignored = ::write(2, text.data(), text.size());
+  return 125;
+}
+
+}  // namespace diatom

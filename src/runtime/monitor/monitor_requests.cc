@@ -1,0 +1,312 @@
+// What clients ask of a monitor. Everything below /v1/ that is not answered here goes on to the guest's agent.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "channel/body.h"
+#include "channel/relay.h"
+#include "runtime/monitor/monitor.h"
+#include "runtime/signals.h"
+
+namespace diatom {
+
+namespace {
+
+using namespace std::chrono_literals;
+using channel::Connection;
+using channel::StreamHandlers;
+using channel::StreamId;
+
+constexpr size_t largest_body = 16 << 20;
+constexpr auto default_stop_timeout = 10s;
+constexpr auto after_kill = 10s;  // for the guest to end what was killed
+constexpr std::string_view kill_prefix = "/monitor/kill/";
+constexpr std::string_view whole_suffix = "/whole";  // nothing may be lost to a slow reader
+constexpr std::string_view attach_prefix = "/monitor/attach/";
+constexpr std::string_view process_prefix = "/v1/processes/";
+
+}  // namespace
+
+StreamHandlers Monitor::route(Connection& client, StreamId stream, const channel::Request& request) {
+  if (request.path.starts_with("/monitor/")) return route_own(client, stream, request);
+  if (!has_program()) {
+    refuse(asker_of(client, stream), not_running("ask"));
+    return {};
+  }
+  if (request.path.starts_with(process_prefix)) return route_process(client, stream, request);
+  return channel::relay(client, stream, request, task_->agent().connection());
+}
+
+StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const channel::Request& request) {
+  Asker asker = asker_of(client, stream);
+  const std::string& path = request.path;
+  if (path == "/monitor/start") {
+    client.respond(stream, 200);
+    return wait_in(starters_, std::move(asker));
+  }
+  if (path == "/monitor/exit") return wait_in(exit_askers_, std::move(asker));
+  if (path == "/monitor/stop" || path == "/monitor/restart") {
+    bool again = path == "/monitor/restart";
+    StreamHandlers waiting = wait_in(again ? restart_askers_ : stop_askers_, asker);
+    StreamHandlers handlers = with_body(asker, [this, asker, again](const std::string& text) {
+      auto wanted = decode_stop(text);
+      if (!wanted) return refuse(asker, wanted.error());
+      restart_requested_ = again;
+      stop(*wanted);
+    });
+    handlers.on_close = std::move(waiting.on_close);
+    return handlers;
+  }
+  if (path == "/monitor/pause") return with_body(asker, [this, asker](const std::string&) { freeze(asker, true); });
+  if (path == "/monitor/resume") return with_body(asker, [this, asker](const std::string&) { freeze(asker, false); });
+  if (path == "/monitor/limits")
+    return with_body(asker, [this, asker](const std::string& text) { update(asker, text); });
+  if (path.starts_with(kill_prefix))
+    return with_body(asker, [this, asker, signal = path.substr(kill_prefix.size())](const std::string&) {
+      kill(asker, signal);
+    });
+  if (path.starts_with(attach_prefix)) {
+    std::string_view what = std::string_view(path).substr(attach_prefix.size());
+    bool whole = what.ends_with(whole_suffix);
+    if (whole) what.remove_suffix(whole_suffix.size());
+    if (what == "stdin") return attach_input(asker);
+    if (what == "stdout") return attachments_->add(client, stream, channel::Output::stdout_stream, whole);
+    if (what == "stderr") return attachments_->add(client, stream, channel::Output::stderr_stream, whole);
+  }
+  channel::answer(client, stream, 404);
+  return {};
+}
+
+Monitor::Asker Monitor::asker_of(Connection& client, StreamId stream) {
+  return std::make_shared<Waiting>(Waiting{&client, stream, false});
+}
+
+StreamHandlers Monitor::wait_in(std::vector<Asker>& list, Asker asker) {
+  list.push_back(asker);
+  StreamHandlers handlers;
+  handlers.on_close = [&list, asker](bool) {
+    asker->closed = true;
+    std::erase(list, asker);
+  };
+  return handlers;
+}
+
+StreamHandlers Monitor::with_body(const Asker& asker, std::function<void(std::string)> act) {
+  StreamHandlers handlers = channel::with_body(*asker->connection, asker->stream, largest_body, std::move(act));
+  handlers.on_close = [asker](bool) { asker->closed = true; };
+  return handlers;
+}
+
+// Answering may close streams, which takes them off the list.
+void Monitor::tell(std::vector<Asker>& list, int status, const std::string& body) {
+  for (const Asker& asker : std::exchange(list, {})) answer(asker, status, body);
+}
+
+void Monitor::tell_starters(const StartLine& line) {
+  std::string text = encode_start_line(line);
+  bool last = line.error || line.stage == started_stage;
+  std::vector<Asker> all = starters_;
+  if (last) starters_.clear();
+  for (const Asker& asker : all) {
+    if (asker->closed) continue;
+    asker->connection->send_all(asker->stream, text);
+    if (last) asker->connection->finish(asker->stream);
+  }
+}
+
+void Monitor::answer(const Asker& asker, int status, std::string_view body) {
+  if (!asker->closed) channel::answer(*asker->connection, asker->stream, status, body);
+}
+
+void Monitor::refuse(const Asker& asker, const Error& error) { answer(asker, 500, encode_error(error)); }
+
+void Monitor::pass_on(const Asker& asker, const std::optional<channel::AgentClient::Response>& response) {
+  if (response) return answer(asker, response->status, response->body);
+  if (!asker->closed) asker->connection->reset(asker->stream);
+}
+
+Error Monitor::not_running(std::string_view what) const {
+  return {Errc::invalid_argument, fmt::format("{} {}: it is not running ({})", what, shown(), record_.state), "", 0};
+}
+
+// ---- The first process's streams.
+
+StreamHandlers Monitor::attach_input(const Asker& asker) {
+  auto input = std::make_shared<Input>(Input{.from = asker, .held = {}, .ended = false});
+  inputs_.push_back(input);
+  asker->connection->respond(asker->stream, 200);
+  return {.on_status = {},
+          .on_data =
+              [this, input](std::span<const std::byte> data) {
+                input->held.append(reinterpret_cast<const char*>(data.data()), data.size());
+                offer_input();
+              },
+          .on_end =
+              [this, input] {
+                input->ended = true;
+                offer_input();
+              },
+          .on_writable = {},
+          .on_close =
+              [this, input](bool) {
+                input->from->closed = true;
+                // A terminal waits for the next who comes.
+                if (!spec_.tty) input->ended = true;
+                offer_input();
+              }};
+}
+
+void Monitor::offer_input() {
+  if (!task_) return;
+  for (const auto& input : std::vector(inputs_)) {
+    size_t taken = input->held.empty() ? 0 : task_->write_stdin(std::as_bytes(std::span(input->held)));
+    input->held.erase(0, taken);
+    if (taken > 0 && !input->from->closed) input->from->connection->consume(input->from->stream, taken);
+    if (input->held.empty() && (input->ended || input->from->closed)) input_over(input);
+  }
+}
+
+void Monitor::input_over(const std::shared_ptr<Input>& input) {
+  if (std::erase(inputs_, input) == 0) return;
+  if (input->ended && spec_.stdin_once) task_->close_stdin();
+  if (!input->from->closed) input->from->connection->finish(input->from->stream);
+}
+
+// ---- Other processes.
+
+StreamHandlers Monitor::route_process(Connection& client, StreamId stream, const channel::Request& request) {
+  std::string_view rest = std::string_view(request.path).substr(process_prefix.size());
+  size_t slash = std::min(rest.find('/'), rest.size());
+  std::string id(rest.substr(0, slash));
+  rest.remove_prefix(slash);
+  if (request.method == "PUT" && rest.empty()) return start_exec(asker_of(client, stream), id);
+  if (request.method == "GET" && rest == "/exit") return report_exec(asker_of(client, stream), request, id);
+  return channel::relay(client, stream, request, task_->agent().connection());
+}
+
+StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
+  return with_body(asker, [this, asker, id](const std::string& body) {
+    if (!has_program()) return refuse(asker, not_running("exec in"));
+    if (phase_ == Phase::paused)
+      return refuse(asker, {Errc::invalid_argument, "exec in " + shown() + ": it is paused",
+                            "`diatom unpause` it first", 0});
+    auto process = channel::decode_process_config(body);
+    if (!process) return refuse(asker, process.error());
+    std::string command;
+    for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
+    complete_exec(*process, plan_.monitor.process);
+    emit("exec_start: " + command, {{"execID", id}});
+    task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),
+                           [asker](const auto& response) { pass_on(asker, response); });
+  });
+}
+
+StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& request, const std::string& id) {
+  task_->agent().forward(request, "", [this, asker, id](const auto& response) {
+    if (response && response->status == 200)
+      if (auto report = channel::decode_exit_report(response->body))
+        emit("exec_die", {{"execID", id}, {"exitCode", std::to_string(report->code)}});
+    pass_on(asker, response);
+  });
+  StreamHandlers handlers;
+  handlers.on_close = [asker](bool) { asker->closed = true; };
+  return handlers;
+}
+
+// ---- Its life, as others want it.
+
+void Monitor::stop(const StopRequest& request) {
+  stop_requested_ = true;
+  int signal = request.signal != 0 ? request.signal : stop_signal_;
+  auto timeout = request.timeout ? *request.timeout
+                                 : std::chrono::milliseconds(spec_.stop_timeout.value_or(default_stop_timeout));
+  switch (phase_) {
+    case Phase::done:
+      return;
+    case Phase::between:  // of two runs: the timer, or what is posted, goes on from here
+      if (!timer_) return;
+      loop_.cancel(*std::exchange(timer_, std::nullopt));
+      return restart_requested_ ? begin_run() : finish();
+    case Phase::starting:
+      if (task_) task_->abort({Errc::cancelled, "start " + shown() + ": it was stopped meanwhile", "", 0});
+      return;
+    case Phase::running:
+    case Phase::paused:
+    case Phase::stopping:
+      break;
+  }
+  bool frozen = phase_ == Phase::paused;
+  phase_ = Phase::stopping;
+  set_state("stopping");
+  if (timer_) loop_.cancel(*timer_);
+  if (timeout > 0ms) {
+    emit("kill", {{"signal", std::to_string(signal)}});
+    task_->kill(signal);
+  }
+  if (frozen) task_->agent().thaw([](Result<>) {});
+  timer_ = loop_.after(timeout, [this] { kill_for_good(); });
+}
+
+void Monitor::kill_for_good() {
+  emit("kill", {{"signal", std::to_string(SIGKILL)}});
+  task_->kill(SIGKILL);
+  timer_ = loop_.after(after_kill, [this] {
+    timer_.reset();
+    task_->abort({Errc::guest, "stop " + shown() + ": the guest did not end its program when it was killed", "", 0});
+  });
+}
+
+void Monitor::kill(const Asker& asker, std::string_view text) {
+  auto signal = parse_signal(text);
+  if (!signal) return refuse(asker, signal.error());
+  bool ends = *signal == SIGKILL || *signal == stop_signal_;
+  if (phase_ == Phase::starting && task_ && (ends || *signal == SIGTERM || *signal == SIGINT || *signal == SIGHUP)) {
+    stop_requested_ = true;
+    task_->abort({Errc::cancelled, "start " + shown() + ": interrupted", "", 0});
+    return answer(asker, 200);
+  }
+  if (!has_program() && phase_ != Phase::stopping) return refuse(asker, not_running("kill"));
+  if (ends) stop_requested_ = true;  // docker's: who ends it by hand does not want it back
+  emit("kill", {{"signal", std::to_string(*signal)}});
+  task_->agent().kill("main", *signal,
+                      [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
+}
+
+void Monitor::freeze(const Asker& asker, bool frozen) {
+  const char* verb = frozen ? "pause" : "unpause";
+  if (phase_ != (frozen ? Phase::running : Phase::paused)) {
+    Error wrong{Errc::invalid_argument, fmt::format("{} {}: it is {}", verb, shown(), frozen ? "paused" : "not paused"),
+                "", 0};
+    return refuse(asker, has_program() ? wrong : not_running(verb));
+  }
+  auto done = [this, asker, frozen](Result<> result) {
+    if (!result) return refuse(asker, result.error());
+    if (has_program()) {
+      phase_ = frozen ? Phase::paused : Phase::running;
+      set_state(frozen ? "paused" : "running");
+      if (health_) health_->pause(frozen);
+      emit(frozen ? "pause" : "unpause");
+    }
+    answer(asker, 200);
+  };
+  frozen ? task_->agent().freeze(done) : task_->agent().thaw(done);
+}
+
+// The record has been changed already: this is about what runs.
+void Monitor::update(const Asker& asker, const std::string& body) {
+  auto wanted = decode_update(body);
+  if (!wanted) return refuse(asker, wanted.error());
+  if (wanted->restart) {
+    spec_.restart = *wanted->restart;
+    restart_.set_policy(spec_.restart);
+  }
+  apply_update(spec_, *wanted);
+  if (!has_program()) return answer(asker, 200);
+  task_->agent().set_limits(plan_limits(*wanted),
+                            [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
+}
+
+}  // namespace diatom

@@ -1,0 +1,17 @@
+// A ContainerSpec as it is kept in a container's record: everything that was asked for, so that its monitor can start
+// it, today or after an upgrade. Fields that a record lacks have their defaults.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "diatom/spec.h"
+#include "base/error.h"
+
+namespace diatom {
+
+std::string encode_spec(const ContainerSpec& spec);
+// Errors: internal names the field; the record is damaged.
+Result<ContainerSpec> decode_spec(std::string_view text);
+
+}  // namespace diatom
