@@ -6,17 +6,6 @@ namespace {
 
 bool is_continuation(char byte) { return (static_cast<unsigned char>(byte) & 0xc0) == 0x80; }
 
-// Bytes of the UTF-8 character that text begins with; 0 when it is none.
-size_t character_size(std::string_view text) {
-  auto lead = static_cast<unsigned char>(text.front());
-  if (lead < 0x80) return 1;
-  size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-  if (size > text.size()) return 0;
-  for (size_t i = 1; i < size; ++i)
-    if (!is_continuation(text[i])) return 0;
-  return size;
-}
-
 bool is_control(std::string_view character) {
   auto first = static_cast<unsigned char>(character.front());
   if (character.size() == 1) return first < 0x20 || first == 0x7f;
@@ -27,7 +16,7 @@ std::string clean(std::string_view text, bool lines) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    size_t size = character_size(text);
+    size_t size = utf8_character_size(text);
     std::string_view character = text.substr(0, size > 0 ? size : 1);
     text.remove_prefix(character.size());
     bool space = character == "\n" || character == "\t" || character == "\r";
@@ -40,6 +29,16 @@ std::string clean(std::string_view text, bool lines) {
 }
 
 }  // namespace
+
+size_t utf8_character_size(std::string_view text) {
+  auto lead = static_cast<unsigned char>(text.front());
+  if (lead < 0x80) return 1;
+  size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  if (size > text.size()) return 0;
+  for (size_t i = 1; i < size; ++i)
+    if (!is_continuation(text[i])) return 0;
+  return size;
+}
 
 std::string printable(std::string_view text, size_t most_bytes) {
   if (text.size() <= most_bytes) return clean(text, false);

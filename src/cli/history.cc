@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "base/time_text.h"
 #include "cli/human_time.h"
 #include "cli/image_verbs.h"
 #include "cli/json_output.h"

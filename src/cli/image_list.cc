@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/clock.h"
+#include "base/time_text.h"
 #include "cli/human_time.h"
 #include "cli/image_verbs.h"
 #include "cli/json_output.h"
@@ -132,7 +133,7 @@ Result<Wanted> look_up_filters(Images& images, const Flags& flags) {
     if (key == "label") wanted.labels.push_back(parse_label_filter(value));
     if (key == "since") wanted.since_ns = TRY(created(value));
     if (key != "before" && key != "until") continue;
-    int64_t time = key == "before" ? TRY(created(value)) : TRY(parse_until(value, wall_clock_ns()));
+    int64_t time = key == "before" ? TRY(created(value)) : TRY(parse_point_in_time(value, wall_clock_ns()));
     wanted.before_ns = std::min(time, wanted.before_ns.value_or(time));
   }
   return wanted;

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/clock.h"
+#include "base/time_text.h"
 #include "cli/cancel_on_signal.h"
 #include "cli/each.h"
 #include "cli/human_time.h"
@@ -42,7 +43,7 @@ Result<PruneOptions> prune_options(const Flags& flags) {
     if (key == "dangling") options.all = !TRY(parse_filter_bool(filter));
     if (key == "label") options.labels.push_back(parse_label_filter(value));
     if (key == "label!") options.not_labels.push_back(parse_label_filter(value));
-    if (key == "until") options.until_ns = TRY(parse_until(value, wall_clock_ns()));
+    if (key == "until") options.until_ns = TRY(parse_point_in_time(value, wall_clock_ns()));
   }
   return options;
 }

@@ -3,8 +3,9 @@
 #include <fmt/core.h>
 
 #include <cstdio>
-#include <ctime>
 #include <nlohmann/json.hpp>
+
+#include "base/time_text.h"
 
 namespace diatom::cli {
 
@@ -38,11 +39,7 @@ std::string text_of(const Json& document, const char* key) {
 
 std::string format_time(int64_t nanoseconds) {
   if (nanoseconds == 0) return "0001-01-01T00:00:00Z";
-  time_t seconds = nanoseconds / 1'000'000'000;
-  tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, nanoseconds % 1'000'000'000);
+  return format_rfc3339(nanoseconds);
 }
 
 void print_run_result(const RunResult& result, const Timing& timing) {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "image/registry/base64.h"
+#include "base/base64.h"
 
 namespace diatom::image {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/base64.h"
 #include "base/text.h"
 #include "image/registry/api_error.h"
-#include "image/registry/base64.h"
 #include "image/registry/url.h"
 
 namespace diatom::image {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "image/registry/base64.h"
+#include "base/base64.h"
 
 namespace diatom::image {
 namespace {

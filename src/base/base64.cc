@@ -1,8 +1,8 @@
-#include "image/registry/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 
-namespace diatom::image {
+namespace diatom {
 
 namespace {
 
@@ -43,4 +43,4 @@ std::optional<std::string> base64_decode(std::string_view text) {
   return bytes;
 }
 
-}  // namespace diatom::image
+}  // namespace diatom
