@@ -87,6 +87,7 @@ struct ProcessInfo {
   std::string tty;  // "pts/0"; empty: none
   int64_t started_ns = 0;
   uint64_t cpu_ms = 0;
+  uint64_t cpu_permille = 0;  // of one CPU, since it started
   uint64_t vsz_bytes = 0, rss_bytes = 0;
   int64_t nice = 0;
   uint64_t threads = 0;

@@ -64,6 +64,7 @@ struct AttachResult {
 };
 
 struct RunOptions {
+  bool detach = false;  // return once the program has been executed; nothing is joined then
   ProcessStreams streams;
   StartOptions start;
   std::function<void(std::string_view)> on_warning;
@@ -100,14 +101,15 @@ struct ExecSpec {
   bool privileged = false;
 };
 
+// Which of what a program printed is shown, and how.
 struct LogQuery {
-  std::optional<uint64_t> tail;  // only the last lines
-  int64_t since_ns = 0;          // 0 = from the beginning
-  int64_t until_ns = 0;          // 0 = no end
-  bool follow = false;           // until the container ends
-  bool timestamps = false;
-  bool out = true;  // its stdout
-  bool err = true;  // its stderr
+  std::optional<uint64_t> tail;     // lines; all when not set. Counted before anything is left out, as in docker
+  std::optional<int64_t> since_ns;  // from then on
+  std::optional<int64_t> until_ns;  // before then; who follows stops following then
+  bool follow = false;              // until the container ends
+  bool timestamps = false;          // before each line: "2026-11-24T12:00:00.123456789Z "
+  bool show_stdout = true;
+  bool show_stderr = true;
 };
 
 class Runtime {
@@ -166,7 +168,7 @@ class Runtime {
   // By id, unique prefix of one, or name.
   Result<ContainerInfo> container(std::string_view reference);
 
-  // Writes what the program printed to two descriptors (borrowed; -1 = dropped).
+  // Writes what the program printed to two descriptors (borrowed).
   Result<> logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd);
   Result<ContainerStats> stats(std::string_view reference);
   Result<std::vector<ProcessInfo>> top(std::string_view reference);

@@ -213,4 +213,15 @@ TemporaryPath::~TemporaryPath() {
   fs::remove_all(path_, ignored);
 }
 
+uint64_t disk_bytes(const fs::path& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) < 0) return 0;
+  uint64_t bytes = static_cast<uint64_t>(status.st_blocks) * 512;
+  if (!S_ISDIR(status.st_mode)) return bytes;
+  auto names = list_directory(path);
+  if (!names) return bytes;
+  for (const auto& name : *names) bytes += disk_bytes(path / name);
+  return bytes;
+}
+
 }  // namespace diatom

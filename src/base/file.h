@@ -48,6 +48,9 @@ Result<> make_directories(const fs::path& path);  // mode 0700 for what it makes
 Result<> remove_tree(const fs::path& path);       // a missing path is a success; links are not followed
 Result<std::vector<std::string>> list_directory(const fs::path& path);  // its names, in no order
 
+// What a file or a folder with all that is in it takes on the disk; what cannot be looked at takes nothing.
+uint64_t disk_bytes(const fs::path& path);
+
 // An advisory lock (flock) on a file, made when missing; it goes with its holder, however that ends. The holder may
 // rename or remove the file: whoever waited locks a new one of that name.
 class FileLock {

@@ -1,5 +1,6 @@
 #include "runtime/spec_json.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 namespace diatom {
@@ -25,6 +26,14 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan) {
                    {"Memory", plan.monitor.machine.memory_bytes},
                    {"AutoRemove", spec.auto_remove}};
   // Arguments and variables need not be UTF-8; a record is for reading, not for starting again.
+  return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string update_printed_spec(const std::string& spec_json, const ContainerSpec& spec) {
+  json document = json::parse(spec_json, nullptr, false);
+  if (!document.is_object()) return spec_json;
+  document["Cpus"] = static_cast<unsigned>(std::ceil(spec.cpus));
+  document["Memory"] = spec.memory_bytes;
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 

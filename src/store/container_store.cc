@@ -193,6 +193,11 @@ Result<FileLock> ContainerStore::own(const std::string& id) {
   return std::move(*lock);
 }
 
+pid_t ContainerStore::owner(const std::string& id) const {
+  std::string text = read_file(paths_.container(id) / "lock", 64).value_or("");
+  return static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
+}
+
 Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
   std::string text = TRY(read_file(path, 64));

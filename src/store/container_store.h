@@ -70,6 +70,8 @@ class ContainerStore {
   Result<std::optional<FileLock>> try_lock(const std::string& id);
   // For a container's monitor: its lock, which names this process. already_exists while another has it.
   Result<FileLock> own(const std::string& id);
+  // The process that the lock names; 0 = none. Only for people and figures: a pid proves nothing.
+  pid_t owner(const std::string& id) const;
   // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that
   // the process which the lock names does hold it.
   Result<FileLock> take_from_owner(const std::string& id);

@@ -55,6 +55,14 @@ struct Pipe {
 };
 Result<Pipe> make_pipe();
 
+// What a process costs. Zeros when it has gone, or may not be looked at.
+struct ProcessUsage {
+  uint64_t rss_bytes = 0;
+  uint64_t pss_bytes = 0;  // what it shares counts in parts; 0 where the system does not know it
+  uint64_t cpu_us = 0;
+};
+ProcessUsage process_usage(pid_t pid);
+
 struct HostInfo {
   std::string os;       // "linux", "darwin": GOOS names, as OCI uses them
   std::string arch;     // "amd64", "arm64": GOARCH names

@@ -62,14 +62,14 @@ void Attachments::catch_up(Client& client) {
       if (!client.held.empty()) break;
     }
     auto record = client.behind->next();
-    if (!record || (*record && (*record)->lost)) return client.connection->reset(client.stream);
+    if (!record || (*record && (*record)->gap)) return client.connection->reset(client.stream);
     if (!*record) {  // everything that there is
       client.behind.reset();
       if (client.ending) client.connection->finish(client.stream);
       handlers_.on_caught_up();
       break;
     }
-    if ((*record)->output != client.output) continue;
+    if ((*record)->stream != client.output) continue;
     client.held = std::move((*record)->bytes);
     size_t known = std::min(client.skip, client.held.size());
     client.held.erase(0, known);
@@ -92,7 +92,8 @@ bool Attachments::drained() const {
 }
 
 bool Attachments::is_at_risk(const Client& client) const {
-  return client.starter && client.behind && log_.forgets_next(client.behind->position());
+  if (!client.starter || !client.behind || kept_.max_bytes == 0) return false;
+  return log_.position().generation - client.behind->position().generation + 1 >= kept_.max_files;
 }
 
 void Attachments::give_credit() {

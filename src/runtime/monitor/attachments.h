@@ -11,8 +11,8 @@
 
 #include "channel/agent_client.h"
 #include "channel/connection.h"
-#include "runtime/logs/log_reader.h"
-#include "runtime/logs/log_writer.h"
+#include "runtime/logs/reader.h"
+#include "runtime/logs/writer.h"
 
 namespace diatom {
 
@@ -23,8 +23,8 @@ class Attachments {
     std::function<void(channel::Output)> refuse;           // the starter wants no more of it: a pipe that was closed
     std::function<void()> on_caught_up;                    // a client that was behind is so no more
   };
-  Attachments(LogWriter& log, fs::path log_path, Handlers handlers)
-      : log_(log), log_path_(std::move(log_path)), handlers_(std::move(handlers)) {}
+  Attachments(LogWriter& log, fs::path log_path, const LogOptions& kept, Handlers handlers)
+      : log_(log), log_path_(std::move(log_path)), kept_(kept), handlers_(std::move(handlers)) {}
   Attachments(const Attachments&) = delete;
   Attachments& operator=(const Attachments&) = delete;
   Attachments(Attachments&&) = delete;
@@ -74,6 +74,7 @@ class Attachments {
 
   LogWriter& log_;
   fs::path log_path_;
+  LogOptions kept_;
   Handlers handlers_;
   std::list<Client> clients_;
   int walks_ = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -48,9 +49,10 @@ Monitor::~Monitor() {
 Result<int> Monitor::run(UniqueFd starter) {
   const store::Paths& paths = store_->paths();
   fs::path log = paths.container(record_.id) / "container.log";
-  log_ = TRY(LogWriter::open(log, {spec_.log.max_bytes, spec_.log.max_files}));
+  LogOptions kept{.max_bytes = spec_.log.max_bytes, .max_files = spec_.log.max_files};
+  log_ = TRY(LogWriter::open(log, kept));
   attachments_ = std::make_unique<Attachments>(
-      *log_, log,
+      *log_, log, kept,
       Attachments::Handlers{.consume =
                                 [this](channel::Output output, size_t bytes) {
                                   if (task_) task_->consumed(output, bytes);
@@ -252,6 +254,8 @@ void Monitor::set_state(std::string_view state) {
 void Monitor::save(bool on_disk) {
   auto& containers = store_->containers();
   [[maybe_unused]] auto ignored = on_disk ? containers.update_on_disk(record_) : containers.update(record_);
+  // Whoever waits for a change watches the lock.
+  if (lock_) ::futimens(lock_->fd(), nullptr);
 }
 
 void Monitor::emit(std::string_view action, std::map<std::string, std::string> attributes) {

@@ -138,6 +138,32 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
+namespace {
+
+// "Pss:      1234 kB"
+uint64_t kib_field(const std::string& text, std::string_view name) {
+  size_t at = text.find(name);
+  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + name.size(), nullptr, 10) << 10;
+}
+
+}  // namespace
+
+ProcessUsage process_usage(pid_t pid) {
+  std::string folder = "/proc/" + std::to_string(pid);
+  std::string memory = read_file(folder + "/smaps_rollup", 64 << 10).value_or("");
+  ProcessUsage usage{.rss_bytes = kib_field(memory, "Rss:"), .pss_bytes = kib_field(memory, "Pss:"), .cpu_us = 0};
+  // Behind the name, which may have any characters: state is field 3, utime and stime are 14 and 15.
+  std::string stat = read_file(folder + "/stat", 4096).value_or("");
+  size_t at = stat.rfind(')');
+  uint64_t ticks[2] = {0, 0};
+  for (int field = 3; at != std::string::npos && field <= 15; ++field) {
+    at = stat.find(' ', at + 1);
+    if (field >= 14 && at != std::string::npos) ticks[field - 14] = std::strtoull(stat.c_str() + at, nullptr, 10);
+  }
+  usage.cpu_us = (ticks[0] + ticks[1]) * 1'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  return usage;
+}
+
 HostInfo host_info() {
   HostInfo info;
   info.os = "linux";

@@ -1,0 +1,3 @@
+#include "runtime/monitor/monitor.h"
+
+int main(int argc, char** argv) { return diatom::monitor_main(argc, argv); }

@@ -1,0 +1,198 @@
+// What is asked of a container that is there: stop, kill, pause, wait, …
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/platform/file_watch.h"
+#include "diatom/runtime.h"
+#include "runtime/names.h"
+#include "runtime/plan.h"
+#include "runtime/runtime_impl.h"
+#include "runtime/signals.h"
+#include "runtime/spec_json.h"
+#include "runtime/spec_record.h"
+
+namespace diatom {
+
+namespace {
+
+Result<StopRequest> stop_request(const StopOptions& options) {
+  StopRequest request;
+  if (!options.signal.empty()) request.signal = TRY(parse_signal(options.signal));
+  request.timeout = options.timeout;
+  return request;
+}
+
+ExitInfo exit_of(const store::ContainerRecord& container) {
+  return {container.exit_code, container.signal, container.oom_killed, container.error};
+}
+
+}  // namespace
+
+Result<> Runtime::stop(std::string_view reference, const StopOptions& options) {
+  StopRequest request = TRY(stop_request(options));
+  store::ContainerRecord container = TRY(impl_->find_true(reference));
+  if (!store::has_owner(container)) return {};
+  auto answer = impl_->ask(container, "stop", "POST", "/monitor/stop", encode_stop(request));
+  if (answer || answer.error().code == Errc::cancelled) return answer ? Result<>() : std::unexpected(answer.error());
+  // It may have ended just now, or its monitor been killed: both are what was wanted.
+  auto now = impl_->find_true(container.id);
+  bool over = now ? !store::has_owner(*now) : now.error().code == Errc::not_found;
+  return over ? Result<>() : std::unexpected(answer.error());
+}
+
+Result<> Runtime::kill(std::string_view reference, std::string_view signal) {
+  int number = TRY(parse_signal(signal));
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  TRY(impl_->ask(container, "kill", "POST", "/monitor/kill/" + std::to_string(number)));
+  return {};
+}
+
+Result<> Runtime::restart(std::string_view reference, const StopOptions& options) {
+  StopRequest request = TRY(stop_request(options));
+  store::ContainerRecord container = TRY(impl_->find_true(reference));
+  if (!store::has_owner(container)) return impl_->start_detached(container.id, {});
+  TRY(impl_->ask(container, "restart", "POST", "/monitor/restart", encode_stop(request)));
+  return {};
+}
+
+Result<> Runtime::pause(std::string_view reference) {
+  TRY(impl_->ask(TRY(impl_->find(reference)), "pause", "POST", "/monitor/pause"));
+  return {};
+}
+
+Result<> Runtime::resume(std::string_view reference) {
+  TRY(impl_->ask(TRY(impl_->find(reference)), "unpause", "POST", "/monitor/resume"));
+  return {};
+}
+
+Result<> Runtime::rename(std::string_view reference, const std::string& name) {
+  TRY(check_container_name(name));
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  if (container.name == name)
+    return fail(Errc::invalid_argument, "rename container \"" + name + "\": that is its name already");
+  return impl_->store->containers().rename(container.id, name);
+}
+
+Result<std::vector<std::string>> Runtime::update(std::string_view reference, const UpdateOptions& options) {
+  TRY(check_update(options));
+  store::ContainerRecord container = TRY(impl_->find_true(reference));
+  ContainerSpec spec = TRY(decode_spec(container.wanted));
+  ContainerSpec before = spec;
+  apply_update(spec, options);
+  TRY(impl_->store->containers().set_spec(container.id, update_printed_spec(container.spec, spec), encode_spec(spec)));
+  std::vector<std::string> warnings;
+  if (!store::has_owner(container)) return warnings;
+  if (options.memory_bytes && *options.memory_bytes > before.memory_bytes)
+    warnings.emplace_back("its VM has the memory that it was started with: more of it from the next start on");
+  auto answer = impl_->ask(container, "update", "PUT", "/monitor/limits", encode_update(options));
+  if (!answer) return std::unexpected(answer.error());
+  return warnings;
+}
+
+// ---- Waiting. Whoever has a monitor hears from it, or from its socket when it dies; everything else is a change of
+// the container's folder.
+
+namespace {
+
+// Until something happens to the folder, or to what is in it.
+Result<> await_change(const Interrupt& interrupt, platform::FileWatch& watch) {
+  auto waiter = TRY(Waiter<bool>::create(interrupt));
+  waiter->loop().on_readable(watch.pollable(), [&] {
+    watch.drain();
+    waiter->done(true);
+  });
+  TRY(waiter->wait());
+  return {};
+}
+
+Result<platform::FileWatch> watch_container(const store::Paths& paths, const std::string& id) {
+  return platform::FileWatch::open({paths.containers(), paths.container(id), paths.container(id) / "lock"});
+}
+
+}  // namespace
+
+Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition condition) {
+  store::ContainerRecord container = TRY(impl_->find_true(reference));
+  std::string id = container.id;
+  ExitInfo last = exit_of(container);
+  for (;;) {
+    auto watch = watch_container(impl_->store->paths(), id);
+    auto now = impl_->find_true(id);
+    bool gone = !now && now.error().code == Errc::not_found;
+    if (gone) return last;
+    if (!now) return std::unexpected(now.error());
+    last = exit_of(*now);
+    if (store::has_owner(*now)) {
+      auto answer = impl_->ask(*now, "wait for", "GET", "/monitor/exit");
+      if (answer) {
+        last = TRY(decode_exit(*answer));
+        if (condition != WaitCondition::removed) return last;
+        continue;
+      }
+      // It died, or ended between the look and the question: what it left tells.
+      now = impl_->find_true(id);
+      bool over = now ? !store::has_owner(*now) : now.error().code == Errc::not_found;
+      if (!over) return std::unexpected(answer.error());
+      if (now) last = exit_of(*now);
+      if (condition != WaitCondition::removed) return last;
+      continue;
+    }
+    if (condition == WaitCondition::not_running) return last;
+    if (!watch) {
+      if (watch.error().code == Errc::not_found) continue;  // its folder went just now
+      return std::unexpected(watch.error());
+    }
+    TRY(await_change(*impl_->interrupt, *watch));
+  }
+}
+
+// ---- The end of it.
+
+Result<std::string> Runtime::remove_container(std::string_view reference, bool force) {
+  store::ContainerStore& containers = impl_->store->containers();
+  store::ContainerRecord record = TRY(impl_->find_true(reference));
+  auto lock = TRY(containers.try_lock(record.id));
+  if (!lock && !force)
+    return fail(Errc::invalid_argument, "remove container \"" + record.name + "\": it is running",
+                "`diatom stop` it first, or use --force");
+  if (!lock) lock = TRY(containers.take_from_owner(record.id));
+  TRY(containers.erase(record.id));
+  ::unlink(impl_->store->paths().control_socket(record.id).c_str());
+  return record.id;
+}
+
+namespace {
+
+bool has_label(const std::map<std::string, std::string>& labels,
+               const std::pair<std::string, std::optional<std::string>>& wanted) {
+  auto found = labels.find(wanted.first);
+  return found != labels.end() && (!wanted.second || found->second == *wanted.second);
+}
+
+bool is_to_go(const store::ContainerRecord& container, const PruneContainers& options) {
+  if (store::has_owner(container)) return false;
+  if (options.until_ns && container.created_ns >= *options.until_ns) return false;
+  auto spec = decode_spec(container.wanted);
+  const std::map<std::string, std::string> labels = spec ? spec->labels : std::map<std::string, std::string>();
+  auto there = [&](const auto& wanted) { return has_label(labels, wanted); };
+  return std::ranges::all_of(options.labels, there) && std::ranges::none_of(options.not_labels, there);
+}
+
+}  // namespace
+
+Result<Runtime::Pruned> Runtime::prune_containers(const PruneContainers& options) {
+  Pruned pruned;
+  for (const auto& container : TRY(impl_->store->containers().list())) {
+    if (!is_to_go(container, options)) continue;
+    uint64_t bytes = disk_bytes(impl_->store->paths().container(container.id));
+    auto removed = remove_container(container.id, false);
+    if (!removed) continue;  // somebody started or removed it just now
+    pruned.ids.push_back(*removed);
+    pruned.freed_bytes += bytes;
+  }
+  return pruned;
+}
+
+}  // namespace diatom

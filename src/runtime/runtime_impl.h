@@ -1,0 +1,36 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "diatom/runtime.h"
+#include "runtime/session.h"
+#include "runtime/waiter.h"
+#include "store/store.h"
+
+namespace diatom {
+
+struct Runtime::Impl {
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Interrupt> interrupt;
+
+  Result<store::ContainerRecord> find(std::string_view reference) { return store->containers().find(reference); }
+  // The record as it is true now: a dead monitor has been noticed.
+  Result<store::ContainerRecord> find_true(std::string_view reference);
+  // Where its monitor listens; empty when there is none, and the record has been put right.
+  Result<std::optional<UniqueFd>> try_connect(const std::string& id);
+  // The same; no monitor is an error. `verb` is for its message.
+  Result<UniqueFd> connect(const store::ContainerRecord& container, std::string_view verb);
+  // One question to a container's monitor.
+  Result<std::string> ask(const store::ContainerRecord& container, std::string_view verb, const std::string& method,
+                          const std::string& path, std::string_view body = {});
+  Result<> start_detached(const std::string& id, const StartOptions& options);
+  Result<AttachResult> start_attached(const store::ContainerRecord& container, const StartOptions& options,
+                                      const ProcessStreams& streams, bool tty);
+};
+
+Error not_running(std::string_view verb, const store::ContainerRecord& container);
+std::function<void(std::string_view)> stage_clock(const StageHandler& handler);
+
+}  // namespace diatom
