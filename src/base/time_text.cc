@@ -94,8 +94,10 @@ std::optional<int64_t> parse_time(std::string_view text, bool date_suffices) {
   return seconds * ns_per_second + nanoseconds;
 }
 
+}  // namespace
+
 // Go's time.ParseDuration, for what is not negative; nothing when the text is none.
-std::optional<int64_t> parse_go_duration(std::string_view text) {
+std::optional<int64_t> parse_duration(std::string_view text) {
   static constexpr std::pair<std::string_view, double> units[] = {{"ns", 1},  {"us", 1e3}, {"µs", 1e3},  {"ms", 1e6},
                                                                   {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
   if (text == "0") return 0;
@@ -131,8 +133,6 @@ std::optional<int64_t> parse_unix_seconds(std::string_view text) {
   return seconds * ns_per_second + nanoseconds;
 }
 
-}  // namespace
-
 std::string format_rfc3339(int64_t time_ns) {
   int64_t fraction = time_ns % ns_per_second;
   if (fraction < 0) fraction += ns_per_second;  // before 1970
@@ -148,7 +148,7 @@ std::optional<int64_t> parse_rfc3339(std::string_view text) { return parse_time(
 Result<int64_t> parse_point_in_time(std::string_view text, int64_t now_ns) {
   if (auto time = parse_time(text, true)) return *time;
   if (auto seconds = parse_unix_seconds(text)) return *seconds;
-  if (auto duration = parse_go_duration(text)) return now_ns - *duration;
+  if (auto duration = parse_duration(text)) return now_ns - *duration;
   return fail(Errc::invalid_argument, fmt::format("parse time \"{}\": neither a time nor a duration", text),
               "write 24h, 2026-01-31, 2026-01-31T12:00:00Z or seconds since 1970");
 }

@@ -16,6 +16,9 @@ std::string format_rfc3339(int64_t time_ns);
 // Nanoseconds since 1970 UTC of an RFC 3339 time; nothing when the text is none or lies outside 1678 to 2261.
 std::optional<int64_t> parse_rfc3339(std::string_view text);
 
+// Nanoseconds of a Go duration: "24h", "1h30m", "1.5s", "300ms"; nothing when the text is none.
+std::optional<int64_t> parse_duration(std::string_view text);
+
 // What `--since`, `--until` and `--filter until=` take: a time (RFC 3339, a date, seconds since 1970 with or without a
 // fraction) or a Go duration before now ("24h", "1h30m").
 Result<int64_t> parse_point_in_time(std::string_view text, int64_t now_ns);

@@ -65,7 +65,8 @@ struct Relay {
 }  // namespace
 
 StreamHandlers relay(Connection& from, StreamId stream, const Request& request, Connection& to) {
-  auto state = std::make_shared<Relay>(Relay{.from = &from, .near = stream, .to = &to, .far = -1, .up = {}, .down = {}});
+  auto state =
+      std::make_shared<Relay>(Relay{.from = &from, .near = stream, .to = &to, .far = -1, .up = {}, .down = {}});
   StreamHandlers far;
   far.on_status = [state](int status) {
     if (state->from != nullptr) state->from->respond(state->near, status);

@@ -27,6 +27,10 @@ struct Invocation {
 void print_error(const Error& error);
 
 void add_run_command(CLI::App& app, Invocation& invocation);
+void add_create_command(CLI::App& app, Invocation& invocation);
+void add_lifecycle_commands(CLI::App& app, Invocation& invocation);  // start, stop, kill, pause, wait, …
+void add_exec_commands(CLI::App& app, Invocation& invocation);       // exec, attach
+void add_logs_command(CLI::App& app, Invocation& invocation);
 void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, rm
 void add_inspect_command(CLI::App& app, Invocation& invocation);
 void add_image_commands(CLI::App& app, Invocation& invocation);  // image_verbs.h

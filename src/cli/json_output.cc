@@ -45,11 +45,12 @@ std::string format_time(int64_t nanoseconds) {
 void print_run_result(const RunResult& result, const Timing& timing) {
   Json stages = Json::array();
   for (const auto& stage : timing.stages()) stages.push_back({{"stage", stage.name}, {"at_us", stage.at.count()}});
+  ExitInfo exit = result.end.exit.value_or(ExitInfo());
   print_line(stderr,
              {{"id", result.id},
-              {"exit_code", result.exit_code},
-              {"signal", result.signal},
-              {"oom_killed", result.oom_killed},
+              {"exit_code", exit.exit_code},
+              {"signal", exit.signal},
+              {"oom_killed", exit.oom_killed},
               {"engine", result.engine},
               {"accelerator", result.accelerator},
               {"warnings", result.warnings},

@@ -12,7 +12,9 @@ using channel::StreamId;
 
 constexpr size_t longest_line = 64 << 10;
 
-Error gone() { return {Errc::internal, "ask the container's monitor: it has gone", "`diatom ps -a` tells what became of it", 0}; }
+Error gone() {
+  return {Errc::internal, "ask the container's monitor: it has gone", "`diatom ps -a` tells what became of it", 0};
+}
 
 }  // namespace
 

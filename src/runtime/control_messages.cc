@@ -8,6 +8,8 @@ namespace diatom {
 
 namespace {
 
+using channel::decode_bytes;
+using channel::encode_bytes;
 using nlohmann::json;
 
 template <class T>

@@ -36,14 +36,16 @@ Result<UniqueFd> launch_monitor(const store::Paths& paths, const std::string& id
   // What it has to say when it cannot go on.
   UniqueFd words = TRY(open_file(paths.container(id) / "monitor.log", O_WRONLY | O_CREAT | O_TRUNC, 0600));
   ChildOptions options;
-  options.argv = {TRY(monitor_program()).string(), id};
+  fs::path program = TRY(monitor_program());
+  options.argv = {program.string(), id};
   options.fds = {{words.get(), 1}, {words.get(), 2}, {pair.theirs.get(), starter_fd}};
   // Relative ones would be looked for elsewhere: it leaves this working directory.
   std::vector<std::string>& environment = options.environment;
   options.inherit_environment = false;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     std::string_view variable = *entry;
-    if (!variable.starts_with("DIATOM_HOME=") && !variable.starts_with("DIATOM_RUN=")) environment.emplace_back(variable);
+    if (!variable.starts_with("DIATOM_HOME=") && !variable.starts_with("DIATOM_RUN="))
+      environment.emplace_back(variable);
   }
   environment.push_back("DIATOM_HOME=" + paths.home.string());
   environment.push_back("DIATOM_RUN=" + paths.run.string());

@@ -58,12 +58,14 @@ Result<> Runtime::restart(std::string_view reference, const StopOptions& options
 }
 
 Result<> Runtime::pause(std::string_view reference) {
-  TRY(impl_->ask(TRY(impl_->find(reference)), "pause", "POST", "/monitor/pause"));
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  TRY(impl_->ask(container, "pause", "POST", "/monitor/pause"));
   return {};
 }
 
 Result<> Runtime::resume(std::string_view reference) {
-  TRY(impl_->ask(TRY(impl_->find(reference)), "unpause", "POST", "/monitor/resume"));
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  TRY(impl_->ask(container, "unpause", "POST", "/monitor/resume"));
   return {};
 }
 

@@ -22,7 +22,7 @@ struct LocalStdioOptions {
   int stderr_fd = 2;
   bool open_stdin = false;
   bool tty = false;
-  std::string detach_keys;           // bytes; what is typed of them is not sent until it is something else
+  std::string detach_keys;  // bytes; what is typed of them is not sent until it is something else
   std::function<void()> on_detach;
 };
 

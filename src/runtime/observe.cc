@@ -112,15 +112,18 @@ ProcessInfo process_of(const channel::ProcessEntry& entry) {
 Result<ContainerStats> Runtime::stats(std::string_view reference) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   std::string answer = TRY(impl_->ask(container, "measure", "GET", "/v1/stats"));
-  ContainerStats stats = stats_of(TRY(channel::decode_stats(answer)));
+  channel::Stats guest = TRY(channel::decode_stats(answer));
+  ContainerStats stats = stats_of(guest);
+  container = TRY(impl_->find(container.id));  // it may have begun another run meanwhile
   stats.id = container.id;
   stats.name = container.name;
-  add_host_cost(stats, TRY(impl_->find(container.id)), impl_->store->containers().owner(container.id));
+  add_host_cost(stats, container, impl_->store->containers().owner(container.id));
   return stats;
 }
 
 Result<std::vector<ProcessInfo>> Runtime::top(std::string_view reference) {
-  std::string answer = TRY(impl_->ask(TRY(impl_->find(reference)), "list processes of", "GET", "/v1/processes"));
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  std::string answer = TRY(impl_->ask(container, "list processes of", "GET", "/v1/processes"));
   std::vector<ProcessInfo> processes;
   for (const auto& entry : TRY(channel::decode_process_list(answer)).processes) processes.push_back(process_of(entry));
   return processes;
@@ -151,8 +154,7 @@ Result<DiskUsage> Runtime::disk_usage() {
     for (const auto& layer : image.layers)
       if (needed_layers.insert(layer.diff_id).second)
         needed += disk_bytes(store.paths().layer_data(layer.diff_id)) +
-                  disk_bytes(store.paths().layer_index(layer.diff_id)) +
-                  disk_bytes(store.paths().blobs() / layer.blob);
+                  disk_bytes(store.paths().layer_index(layer.diff_id)) + disk_bytes(store.paths().blobs() / layer.blob);
   }
   usage.images.reclaimable_bytes = usage.images.bytes - std::min(needed, usage.images.bytes);
   usage.templates.bytes = disk_bytes(store.paths().templates());

@@ -65,7 +65,8 @@ Runtime::~Runtime() = default;
 
 Result<Runtime> Runtime::open() {
   auto impl = std::make_unique<Impl>();
-  impl->store = TRY(store::Store::open(TRY(store::default_paths())));
+  store::Paths paths = TRY(store::default_paths());
+  impl->store = TRY(store::Store::open(std::move(paths)));
   impl->interrupt = TRY(Interrupt::create());
   TRY(impl->store->containers().recover());
   return Runtime(std::move(impl));
@@ -103,7 +104,8 @@ Result<UniqueFd> Runtime::Impl::connect(const store::ContainerRecord& container,
 Result<std::string> Runtime::Impl::ask(const store::ContainerRecord& container, std::string_view verb,
                                        const std::string& method, const std::string& path, std::string_view body) {
   auto waiter = TRY(Waiter<std::string>::create(*interrupt));
-  auto client = TRY(ControlClient::connect(waiter->loop(), TRY(connect(container, verb)), [](const Error&) {}));
+  UniqueFd socket = TRY(connect(container, verb));
+  auto client = TRY(ControlClient::connect(waiter->loop(), std::move(socket), [](const Error&) {}));
   client->call(method, path, body, [&](Result<std::string> answer) { waiter->done(std::move(answer)); });
   return waiter->wait();
 }
@@ -184,8 +186,8 @@ Result<AttachResult> Runtime::attach(std::string_view reference, const ProcessSt
                 "`diatom unpause " + container.name + "` first");
   ProcessStreams wanted = streams;
   wanted.attach_stdin = streams.attach_stdin && spec.open_stdin;
-  auto session =
-      TRY(Session::open(*impl_->interrupt, TRY(impl_->connect(container, "attach to")), wanted, spec.tty));
+  UniqueFd socket = TRY(impl_->connect(container, "attach to"));
+  auto session = TRY(Session::open(*impl_->interrupt, std::move(socket), wanted, spec.tty));
   return session->attach_main();
 }
 
@@ -215,7 +217,8 @@ Result<channel::ProcessConfig> exec_process(const ExecSpec& spec, const ProcessS
 Result<AttachResult> Runtime::exec(std::string_view reference, const ExecSpec& spec, const ProcessStreams& streams) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   channel::ProcessConfig process = TRY(exec_process(spec, streams));
-  auto session = TRY(Session::open(*impl_->interrupt, TRY(impl_->connect(container, "exec in")), streams, spec.tty));
+  UniqueFd socket = TRY(impl_->connect(container, "exec in"));
+  auto session = TRY(Session::open(*impl_->interrupt, std::move(socket), streams, spec.tty));
   return session->exec(make_container_id(), process);
 }
 

@@ -98,10 +98,11 @@ void Session::join_main(bool whole) {
   stdio_->attach(*client_);
   bool err = streams_.attach_stderr && !tty_;
   open_outputs_ = (streams_.attach_stdout ? 1 : 0) + (err ? 1 : 0);
-  client_->attach({.in = streams_.attach_stdin, .out = streams_.attach_stdout, .err = err, .whole = whole},
-                  {.on_output = [this](Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
-                   .on_output_end = [this](Output output) { output_ended(output); },
-                   .on_stdin_writable = [this] { stdio_->stdin_writable(); }});
+  client_->attach(
+      {.in = streams_.attach_stdin, .out = streams_.attach_stdout, .err = err, .whole = whole},
+      {.on_output = [this](Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
+       .on_output_end = [this](Output output) { output_ended(output); },
+       .on_stdin_writable = [this] { stdio_->stdin_writable(); }});
   client_->await_exit([this](Result<ExitInfo> exit) { finish(std::move(exit)); });
 }
 

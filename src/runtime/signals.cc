@@ -11,13 +11,12 @@ namespace {
 constexpr int real_time_min = 34;  // as glibc and musl have it: the first ones are theirs
 constexpr int real_time_max = 64;
 
-constexpr std::string_view names[] = {"",     "HUP",  "INT",  "QUIT",   "ILL",  "TRAP", "ABRT", "BUS",
-                                      "FPE",  "KILL", "USR1", "SEGV",   "USR2", "PIPE", "ALRM", "TERM",
-                                      "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-                                      "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",  "PWR",  "SYS"};
-constexpr std::pair<std::string_view, int> aliases[] = {{"IOT", 6},       {"CLD", 17},          {"POLL", 29},
-                                                        {"UNUSED", 31},   {"RTMIN", real_time_min},
-                                                        {"RTMAX", real_time_max}};
+constexpr std::string_view names[] = {"",       "HUP",  "INT",    "QUIT", "ILL",   "TRAP", "ABRT", "BUS",
+                                      "FPE",    "KILL", "USR1",   "SEGV", "USR2",  "PIPE", "ALRM", "TERM",
+                                      "STKFLT", "CHLD", "CONT",   "STOP", "TSTP",  "TTIN", "TTOU", "URG",
+                                      "XCPU",   "XFSZ", "VTALRM", "PROF", "WINCH", "IO",   "PWR",  "SYS"};
+constexpr std::pair<std::string_view, int> aliases[] = {
+    {"IOT", 6}, {"CLD", 17}, {"POLL", 29}, {"UNUSED", 31}, {"RTMIN", real_time_min}, {"RTMAX", real_time_max}};
 
 bool number(std::string_view text, int& out) {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
@@ -42,11 +41,13 @@ Result<int> parse_signal(std::string_view text) {
   int value = 0;
   if (!number(text, value)) {
     std::string name(text.substr(0, 32));
-    std::ranges::transform(name, name.begin(), [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
     value = by_name(name.starts_with("SIG") ? std::string_view(name).substr(3) : name);
   }
   if (value >= 1 && value <= real_time_max) return value;
-  return fail(Errc::invalid_argument, "parse signal \"" + std::string(text.substr(0, 200)) + "\": there is none of that name",
+  return fail(Errc::invalid_argument,
+              "parse signal \"" + std::string(text.substr(0, 200)) + "\": there is none of that name",
               "write KILL, SIGTERM or a number from 1 to 64");
 }
 

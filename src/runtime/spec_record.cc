@@ -8,6 +8,8 @@ namespace diatom {
 
 namespace {
 
+using channel::decode_bytes;
+using channel::encode_bytes;
 using nlohmann::json;
 
 // Each field once, for both ways. `Spec` is const for the writer.

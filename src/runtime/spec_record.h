@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "diatom/spec.h"
 #include "base/error.h"
+#include "diatom/spec.h"
 
 namespace diatom {
 

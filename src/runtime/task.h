@@ -51,7 +51,7 @@ class Task final : public ProcessPeer {
   void close_stdin() override;
   void consumed(channel::Output output, size_t bytes) override;
   void close_output(channel::Output output) override;  // the program gets SIGPIPE
-  void kill(int signal);                      // before the program runs: gives the start up
+  void kill(int signal);                               // before the program runs: gives the start up
   void resize(uint16_t rows, uint16_t cols) override;
   void abort(Error error);  // ends the VM at once; on_end gets the error
   bool running() const { return phase_ == Phase::running; }

@@ -13,8 +13,6 @@ Result<std::unique_ptr<Interrupt>> Interrupt::create() {
   return std::unique_ptr<Interrupt>(new Interrupt(std::move(pipe.read_end), std::move(pipe.write_end)));
 }
 
-void Interrupt::raise() {
-  [[maybe_unused]] ssize_t ignored = ::write(write_end_.get(), "", 1);
-}
+void Interrupt::raise() { [[maybe_unused]] ssize_t ignored = ::write(write_end_.get(), "", 1); }
 
 }  // namespace diatom

@@ -13,12 +13,11 @@ namespace diatom {
 class Interrupt {
  public:
   static Result<std::unique_ptr<Interrupt>> create();
-  void raise();  // async-signal-safe
+  void raise();                                     // async-signal-safe
   int pollable() const { return read_end_.get(); }  // readable once raised
 
  private:
-  Interrupt(UniqueFd read_end, UniqueFd write_end)
-      : read_end_(std::move(read_end)), write_end_(std::move(write_end)) {}
+  Interrupt(UniqueFd read_end, UniqueFd write_end) : read_end_(std::move(read_end)), write_end_(std::move(write_end)) {}
   UniqueFd read_end_, write_end_;
 };
 

@@ -25,9 +25,9 @@ ContainerRecord read_row(const Statement& row) {
   auto text = [&] { return row.text(column++); };
   auto number = [&] { return row.number(column++); };
   ContainerRecord container;
-  for (std::string* field : {&container.id, &container.name, &container.image, &container.image_name,
-                             &container.state, &container.spec, &container.wanted, &container.engine,
-                             &container.accelerator, &container.kernel})
+  for (std::string* field :
+       {&container.id, &container.name, &container.image, &container.image_name, &container.state, &container.spec,
+        &container.wanted, &container.engine, &container.accelerator, &container.kernel})
     *field = text();
   container.auto_remove = number() != 0;
   container.created_ns = number();
@@ -90,7 +90,8 @@ Result<> ContainerStore::insert(const ContainerRecord& container) {
 Result<> ContainerStore::update(const ContainerRecord& container) {
   Statement statement = TRY(database_.prepare(
       "UPDATE containers SET state = ?, engine = ?, accelerator = ?, kernel = ?, started_ns = ?, finished_ns = ?, "
-      "exit_code = ?, signal = ?, oom_killed = ?, error = ?, pid = ?, address = ?, ports = ?, health = ?, restarts = ?, "
+      "exit_code = ?, signal = ?, oom_killed = ?, error = ?, pid = ?, address = ?, ports = ?, health = ?, restarts = "
+      "?, "
       "stopped = ? WHERE id = ?"));
   bind_life(statement, container);
   return statement.run();
@@ -189,7 +190,8 @@ Result<FileLock> ContainerStore::own(const std::string& id) {
     return fail(Errc::already_exists, "start container " + id.substr(0, 12) + ": it is running",
                 "or somebody starts or removes it just now: `diatom ps -a`");
   if (::ftruncate(lock->fd(), 0) < 0) return fail_errno("truncate " + path.string());
-  TRY(pwrite_all(lock->fd(), std::as_bytes(std::span(std::to_string(::getpid()))), 0));
+  std::string pid = std::to_string(::getpid());
+  TRY(pwrite_all(lock->fd(), std::as_bytes(std::span(pid)), 0));
   return std::move(*lock);
 }
 

@@ -20,8 +20,8 @@ struct ContainerRecord {
   std::string name;
   std::string image;  // id
   std::string image_name;
-  std::string state;  // contract.md, "Container states"
-  std::string spec;   // what was decided, JSON, for inspect
+  std::string state;   // contract.md, "Container states"
+  std::string spec;    // what was decided, JSON, for inspect
   std::string wanted;  // the spec as it was asked for, JSON
   std::string engine;
   std::string accelerator;

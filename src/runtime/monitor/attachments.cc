@@ -99,7 +99,8 @@ bool Attachments::is_at_risk(const Client& client) const {
 void Attachments::give_credit() {
   if (std::ranges::any_of(clients_, [this](const Client& client) { return is_at_risk(client); })) return;
   for (Output output : {Output::stdout_stream, Output::stderr_stream})
-    if (size_t bytes = std::exchange(owed_[static_cast<size_t>(output)], 0); bytes > 0) handlers_.consume(output, bytes);
+    if (size_t bytes = std::exchange(owed_[static_cast<size_t>(output)], 0); bytes > 0)
+      handlers_.consume(output, bytes);
 }
 
 }  // namespace diatom

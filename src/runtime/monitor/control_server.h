@@ -14,7 +14,8 @@ namespace diatom {
 
 class ControlServer {
  public:
-  using Route = std::function<channel::StreamHandlers(channel::Connection&, channel::StreamId, const channel::Request&)>;
+  using Route =
+      std::function<channel::StreamHandlers(channel::Connection&, channel::StreamId, const channel::Request&)>;
 
   // `on_change` is called when a client has gone.
   ControlServer(EventLoop& loop, Route route, std::function<void()> on_change)

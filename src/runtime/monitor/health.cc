@@ -12,6 +12,8 @@ namespace diatom {
 
 namespace {
 
+using channel::decode_bytes;
+using channel::encode_bytes;
 using nlohmann::json;
 
 constexpr size_t kept_probes = 5;

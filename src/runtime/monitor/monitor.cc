@@ -51,20 +51,20 @@ Result<int> Monitor::run(UniqueFd starter) {
   fs::path log = paths.container(record_.id) / "container.log";
   LogOptions kept{.max_bytes = spec_.log.max_bytes, .max_files = spec_.log.max_files};
   log_ = TRY(LogWriter::open(log, kept));
-  attachments_ = std::make_unique<Attachments>(
-      *log_, log, kept,
-      Attachments::Handlers{.consume =
-                                [this](channel::Output output, size_t bytes) {
-                                  if (task_) task_->consumed(output, bytes);
-                                },
-                            .refuse =
-                                [this](channel::Output output) {
-                                  if (has_program()) task_->close_output(output);
-                                },
-                            .on_caught_up =
-                                [this] {
-                                  if (phase_ == Phase::done) leave_when_idle();
-                                }});
+  attachments_ = std::make_unique<Attachments>(*log_, log, kept,
+                                               Attachments::Handlers{.consume =
+                                                                         [this](channel::Output output, size_t bytes) {
+                                                                           if (task_) task_->consumed(output, bytes);
+                                                                         },
+                                                                     .refuse =
+                                                                         [this](channel::Output output) {
+                                                                           if (has_program())
+                                                                             task_->close_output(output);
+                                                                         },
+                                                                     .on_caught_up =
+                                                                         [this] {
+                                                                           if (phase_ == Phase::done) leave_when_idle();
+                                                                         }});
   server_ = std::make_unique<ControlServer>(
       loop_,
       [this](channel::Connection& client, StreamId stream, const channel::Request& request) {
@@ -117,16 +117,16 @@ Result<> Monitor::prepare_run() {
   record_.accelerator = engine.availability.accelerator;
   record_.kernel = kernel.version;
 
-  TaskHandlers handlers{
-      .on_stage =
-          [this](std::string_view name) {
-            if (name != started_stage) tell_starters({.stage = std::string(name), .error = {}});
-          },
-      .on_started = [this] { started(); },
-      .on_output = [this](channel::Output output, std::span<const std::byte> data) { attachments_->output(output, data); },
-      .on_output_end = {},
-      .on_stdin_writable = [this] { offer_input(); },
-      .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
+  TaskHandlers handlers{.on_stage =
+                            [this](std::string_view name) {
+                              if (name != started_stage) tell_starters({.stage = std::string(name), .error = {}});
+                            },
+                        .on_started = [this] { started(); },
+                        .on_output = [this](channel::Output output,
+                                            std::span<const std::byte> data) { attachments_->output(output, data); },
+                        .on_output_end = {},
+                        .on_stdin_writable = [this] { offer_input(); },
+                        .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
   task_ = std::make_unique<Task>(loop_, plan_.monitor, std::move(handlers));
   TRY(task_->start(*engine.engine));
   record_.pid = task_->pid();
@@ -210,8 +210,7 @@ void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
   // Somebody may have stopped it for good between the two turns.
   if (stop_requested_ && !restart_requested_) return finish();
   set_state("restarting");
-  tell(exit_askers_, 200,
-       encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
+  tell(exit_askers_, 200, encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
   timer_ = loop_.after(*delay, [this] { begin_run(); });
 }
 
@@ -287,7 +286,8 @@ Result<int> run_monitor(int argc, char** argv) {
   UniqueFd starter(::fcntl(starter_fd, F_DUPFD_CLOEXEC, starter_fd + 1));
   ::close(starter_fd);
   auto loop = TRY(EventLoop::create());
-  auto monitor = Monitor::open(TRY(store::default_paths()), argv[1], *loop);
+  store::Paths paths = TRY(store::default_paths());
+  auto monitor = Monitor::open(std::move(paths), argv[1], *loop);
   if (monitor) return (*monitor)->run(std::move(starter));
   if (starter) TRY(refuse_starter(*loop, std::move(starter), monitor.error()));
   return std::unexpected(monitor.error());

@@ -118,9 +118,9 @@ class Monitor {
   std::optional<EventLoop::TimerId> timer_;  // the next run, or the next step of a stop
   int exit_code_ = 125;
 
-  std::vector<Asker> starters_;      // told of every stage
-  std::vector<Asker> exit_askers_;   // told of the end of this run
-  std::vector<Asker> stop_askers_;   // told when it has stopped for good
+  std::vector<Asker> starters_;     // told of every stage
+  std::vector<Asker> exit_askers_;  // told of the end of this run
+  std::vector<Asker> stop_askers_;  // told when it has stopped for good
   std::vector<Asker> restart_askers_;
   std::vector<std::shared_ptr<Input>> inputs_;
 };

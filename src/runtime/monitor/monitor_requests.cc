@@ -65,9 +65,8 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
   if (path == "/monitor/limits")
     return with_body(asker, [this, asker](const std::string& text) { update(asker, text); });
   if (path.starts_with(kill_prefix))
-    return with_body(asker, [this, asker, signal = path.substr(kill_prefix.size())](const std::string&) {
-      kill(asker, signal);
-    });
+    return with_body(
+        asker, [this, asker, signal = path.substr(kill_prefix.size())](const std::string&) { kill(asker, signal); });
   if (path.starts_with(attach_prefix)) {
     std::string_view what = std::string_view(path).substr(attach_prefix.size());
     bool whole = what.ends_with(whole_suffix);
@@ -191,8 +190,8 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
   return with_body(asker, [this, asker, id](const std::string& body) {
     if (!has_program()) return refuse(asker, not_running("exec in"));
     if (phase_ == Phase::paused)
-      return refuse(asker, {Errc::invalid_argument, "exec in " + shown() + ": it is paused",
-                            "`diatom unpause` it first", 0});
+      return refuse(asker,
+                    {Errc::invalid_argument, "exec in " + shown() + ": it is paused", "`diatom unpause` it first", 0});
     auto process = channel::decode_process_config(body);
     if (!process) return refuse(asker, process.error());
     std::string command;
@@ -221,8 +220,8 @@ StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& 
 void Monitor::stop(const StopRequest& request) {
   stop_requested_ = true;
   int signal = request.signal != 0 ? request.signal : stop_signal_;
-  auto timeout = request.timeout ? *request.timeout
-                                 : std::chrono::milliseconds(spec_.stop_timeout.value_or(default_stop_timeout));
+  auto timeout =
+      request.timeout ? *request.timeout : std::chrono::milliseconds(spec_.stop_timeout.value_or(default_stop_timeout));
   switch (phase_) {
     case Phase::done:
       return;

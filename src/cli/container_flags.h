@@ -1,0 +1,64 @@
+// The flags of `run` and `create`: what a container is to be.
+#pragma once
+
+#include <charconv>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/transfer_flags.h"
+#include "diatom/images.h"
+#include "diatom/spec.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace diatom::cli {
+
+struct ContainerFlags {
+  ContainerSpec spec;  // what needs no parsing
+  std::vector<std::string> env, env_files, tmpfs, labels, label_files;
+  std::string entrypoint, memory, cpus;
+  std::vector<std::string> command;  // the image, and the program's words
+  bool entrypoint_given = false;
+
+  std::string restart, shm_size, log_driver;
+  std::optional<unsigned> stop_timeout;
+  std::optional<int64_t> pids_limit;
+  std::vector<std::string> ulimits, sysctls, log_options, volumes;
+  std::string health_cmd, health_interval, health_timeout, health_start_period;
+  std::optional<unsigned> health_retries;
+  bool no_healthcheck = false;
+
+  std::string cidfile;
+  std::string pull = "missing";
+  std::string platform;
+  AccessFlags access;
+  bool quiet = false;  // about a pull
+};
+
+void add_container_flags(CLI::App& verb, ContainerFlags& flags);
+// `verb`: "run", for messages.
+Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_view verb);
+
+Result<RestartPolicy> parse_restart_policy(const std::string& text);
+Result<double> parse_cpus(const std::string& text);
+
+template <class Number>
+Result<Number> parse_count(std::string_view what, std::string_view text) {
+  Number value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (!text.empty() && error == std::errc{} && end == text.data() + text.size()) return value;
+  return fail(Errc::invalid_argument, "parse " + std::string(what) + " \"" + printable(text) + "\": it is no number");
+}
+
+// An image that is there costs nothing more: only what was asked for in so many words is pulled first. True: it was.
+Result<bool> pull_first(const ContainerSpec& spec, const ContainerFlags& flags);
+// After something failed with `error`: pulls the image when it is that which lacks, and may be pulled. True: try again.
+Result<bool> pull_if_missing(const ContainerSpec& spec, const ContainerFlags& flags, const Error& error);
+
+}  // namespace diatom::cli
