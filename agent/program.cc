@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -121,9 +122,20 @@ Result<UniqueFd> open_terminal(const channel::ProcessConfig& process, bool is_co
   return slave;
 }
 
+// The container's own, if that is what it has there; until then it is the agent's.
+void connect_null() {
+  UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat status{};
+  if (null && ::fstat(null.get(), &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)) {
+    ::fcntl(null.get(), F_SETFL, 0);
+    ::dup2(null.get(), 0);
+  }
+}
+
 Result<> connect_stdio(const Birth& birth, const User& user) {
   const channel::ProcessConfig& process = birth.process;
   if (!process.tty) {
+    if (!process.open_stdin) connect_null();
     // So that /dev/stdout can be opened by the user.
     for (int fd = process.open_stdin ? 0 : 1; fd < 3; ++fd) [[maybe_unused]]
       int ignored = ::fchown(fd, user.uid, user.gid);
