@@ -89,6 +89,18 @@ CREATE TABLE image_digests (
 ) STRICT;
 CREATE INDEX image_digests_image ON image_digests(image);
 )sql",
+    // 3: what happened.
+    R"sql(
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  time_ns INTEGER NOT NULL,
+  type TEXT NOT NULL,              -- "container", "image"
+  action TEXT NOT NULL,
+  actor TEXT NOT NULL,             -- an id, or an image's name
+  attributes TEXT NOT NULL         -- JSON: an object of texts
+) STRICT;
+CREATE INDEX events_time ON events(time_ns);
+)sql",
 };
 
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {

@@ -23,7 +23,7 @@ char* put(char* out, std::string_view text) {
   return out + text.size();
 }
 
-constexpr uint64_t every_byte(uint8_t byte) { return 0x0101010101010101 * byte; }
+constexpr uint64_t every_byte(uint8_t byte) { return uint64_t{0x0101010101010101} * byte; }
 
 // Whether one of the eight bytes may be other than plain ASCII that JSON takes as it is. It may say so once too often.
 bool needs_a_look(uint64_t word) {
