@@ -22,7 +22,8 @@ class EventStoreTest : public test::StoreTest {
   }
   std::vector<std::string> actions(const EventRange& range = {}) {
     std::vector<std::string> found;
-    for (const auto& stored : events_.read(range).value()) found.push_back(stored.event.action);
+    auto read = events_.read(range).value();
+    for (const auto& stored : read) found.push_back(stored.event.action);
     return found;
   }
 
