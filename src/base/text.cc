@@ -37,7 +37,11 @@ size_t utf8_character_size(std::string_view text) {
   if (size > text.size()) return 0;
   for (size_t i = 1; i < size; ++i)
     if (!is_continuation(text[i])) return 0;
-  return size;
+  // Longer than need be, half a surrogate pair, or beyond the last character.
+  auto second = size > 1 ? static_cast<unsigned char>(text[1]) : 0;
+  bool none = (lead == 0xe0 && second < 0xa0) || (lead == 0xed && second > 0x9f) || (lead == 0xf0 && second < 0x90) ||
+              (lead == 0xf4 && second > 0x8f);
+  return none ? 0 : size;
 }
 
 std::string printable(std::string_view text, size_t most_bytes) {

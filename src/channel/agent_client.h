@@ -58,9 +58,6 @@ class AgentClient {
     call(request, body, std::move(done), most_forwarded);
   }
 
-  // For streams that this class knows nothing of: those that are relayed.
-  Connection& connection() { return *connection_; }
-
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
   // `id`: "main" is the container's first process; any other one (of [A-Za-z0-9_.-]) runs beside it once that has
   // started. An id is free again after on_exit, or after on_started told why not.
@@ -89,8 +86,6 @@ class AgentClient {
     bool started = false;
     std::optional<Result<ExitReport>> exit;
   };
-
-  using Answer = std::function<void(std::optional<Response>)>;  // lacks when the channel broke
 
   using Answer = std::function<void(std::optional<Response>)>;  // lacks when the channel broke
 

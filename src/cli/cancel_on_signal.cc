@@ -8,16 +8,18 @@ namespace diatom::cli {
 
 namespace {
 
-std::atomic<Images*> cancellable{nullptr};
-static_assert(std::atomic<Images*>::is_always_lock_free, "read in a signal handler");
+std::atomic<void*> cancellable{nullptr};
+std::atomic<void (*)(void*)> cancel_it{nullptr};
+static_assert(std::atomic<void*>::is_always_lock_free, "read in a signal handler");
 
 }  // namespace
 
-CancelOnSignal::CancelOnSignal(Images& images) {
-  cancellable = &images;
+CancelOnSignal::CancelOnSignal(void* target, void (*cancel)(void*)) {
+  cancel_it = cancel;
+  cancellable = target;
   struct sigaction action{};
   action.sa_handler = [](int) {
-    if (Images* cancelled = cancellable.load()) cancelled->cancel();
+    if (void* cancelled = cancellable.load()) cancel_it.load()(cancelled);
   };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);

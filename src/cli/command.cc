@@ -21,7 +21,7 @@ namespace {
 // The table of verbs.
 constexpr void (*verbs[])(CLI::App&, Invocation&) = {
     add_run_command,    add_create_command,     add_lifecycle_commands, add_exec_commands,
-    add_logs_command,   add_container_commands, add_inspect_command,    add_image_commands,
+    add_logs_command, add_events_command,   add_container_commands, add_inspect_command,    add_image_commands,
     add_login_commands, add_doctor_command,     add_version_command,
 };
 

@@ -35,6 +35,7 @@ void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, rm
 void add_inspect_command(CLI::App& app, Invocation& invocation);
 void add_image_commands(CLI::App& app, Invocation& invocation);  // image_verbs.h
 void add_login_commands(CLI::App& app, Invocation& invocation);  // login, logout
+void add_events_command(CLI::App& app, Invocation& invocation);
 void add_doctor_command(CLI::App& app, Invocation& invocation);
 void add_version_command(CLI::App& app, Invocation& invocation);
 

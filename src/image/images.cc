@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/cancel.h"
+#include "image/events.h"
 #include "image/import.h"
 #include "image/load.h"
 #include "image/pull.h"
@@ -48,6 +49,16 @@ Result<PullPolicy> parse_pull_policy(std::string_view text) {
 struct Images::Impl {
   std::unique_ptr<store::Store> store;
   CancelToken cancel;
+
+  Event event(std::string_view action, const store::ImageRecord& record, std::string name) const {
+    return image::image_event(store->paths(), action, "sha256:" + record.id, std::move(name), record.id);
+  }
+  std::vector<Event> removal_events(const store::ImageRecord& record, const RemovedImage& removed) const {
+    std::vector<Event> events;
+    for (const auto& name : removed.untagged) events.push_back(event("untag", record, name));
+    if (!removed.deleted.empty()) events.push_back(event("delete", record, removed.deleted));
+    return events;
+  }
 
   // Removed by another process since the record was read.
   Result<bool> has_gone(const store::ImageRecord& record) const {
@@ -125,14 +136,15 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   RemovedImage removed;
   // By a digest: an image that has names keeps them.
   if (name && !name->digest.empty() && !record.tags.empty()) {
-    TRY(images.remove_digest({name->name(), name->digest.hex()}, record.id));
     name->tag.clear();
+    TRY(images.remove_digest({name->name(), name->digest.hex()}, record.id,
+                             {impl_->event("untag", record, name->familiar())}));
     removed.untagged = {name->familiar()};
     return removed;
   }
   removed.untagged = familiar(going);
   if (by_name && record.tags.size() > 1) {
-    TRY(images.remove_tag(going.front()));
+    TRY(images.remove_tag(going.front(), impl_->removal_events(record, removed)));
     return removed;
   }
   if (!by_name && record.tags.size() > 1 && !force)
@@ -141,9 +153,9 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   if (!force && TRY(impl_->store->containers().count_of_image(record.id)) > 0)
     return fail(Errc::invalid_argument, "remove image " + shown + ": a container was made from it",
                 "remove the container first, or use --force");
-  TRY(images.remove(record.id));
-  TRY(impl_->store->sweep());
   removed.deleted = "sha256:" + record.id;
+  TRY(images.remove(record.id, impl_->removal_events(record, removed)));
+  TRY(impl_->store->sweep());
   return removed;
 }
 
@@ -162,7 +174,7 @@ Result<PushedImage> Images::push(std::string_view reference, const PushOptions& 
 Result<> Images::tag(std::string_view source, std::string_view target) {
   oci::Reference name = TRY(parse_tag(target));
   store::ImageRecord record = TRY(impl_->store->images().find(source));
-  return impl_->store->images().set_tag(name.canonical(), record);
+  return impl_->store->images().set_tag(name.canonical(), record, {impl_->event("tag", record, name.familiar())});
 }
 
 Result<> Images::save(const std::vector<std::string>& references, int out_fd) {
@@ -215,12 +227,16 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
     if (!known && known.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
     ImageInfo info = TRY(std::move(known));
     if (!goes(info) || TRY(impl_->store->containers().count_of_image(record.id)) > 0) continue;
-    TRY(images.remove(record.id));
     pruned.removed.push_back({info.tags, info.id});
+    TRY(images.remove(record.id, impl_->removal_events(record, pruned.removed.back())));
   }
   TRY(impl_->store->sweep());
   uint64_t after = TRY(impl_->store->content_bytes());
   pruned.freed_bytes = before > after ? before - after : 0;
+  TRY(impl_->store->events().record({.type = "image",
+                                     .action = "prune",
+                                     .actor_id = {},
+                                     .attributes = {{"reclaimed", std::to_string(pruned.freed_bytes)}}}));
   return pruned;
 }
 

@@ -12,6 +12,7 @@
 #include "image/archive.h"
 #include "image/changes.h"
 #include "image/documents.h"
+#include "image/events.h"
 #include "image/unpack.h"
 #include "oci/reference.h"
 
@@ -110,8 +111,9 @@ Result<LoadedImage> import_locked(store::Store& store, const std::string& path, 
   record.manifest = manifest_blob.digest.hex();
   record.loaded_ns = wall_clock_ns();
   record.tags = tags;
-  TRY(store.images().put(record));
-  LoadedImage loaded{config_blob.digest.text(), {}};
+  std::string id = config_blob.digest.text();
+  TRY(store.images().put(record, {image_event(paths, "import", id, id, record.id)}));
+  LoadedImage loaded{std::move(id), {}};
   for (const std::string& tag : tags) loaded.tags.push_back(oci::Reference::parse(tag)->familiar());
   return loaded;
 }

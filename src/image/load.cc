@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "image/archive.h"
 #include "image/documents.h"
+#include "image/events.h"
 #include "image/unpack.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
@@ -165,7 +166,7 @@ class Loader {
     record.manifest = image.manifest_digest.hex();
     record.loaded_ns = wall_clock_ns();
     record.tags = image.names;
-    TRY(store_.images().put(record));
+    TRY(store_.images().put(record, {image_event(store_.paths(), "load", id, id, record.id)}));
     LoadedImage loaded{id, {}};
     for (const std::string& name : image.names) loaded.tags.push_back(oci::Reference::parse(name)->familiar());
     return loaded;

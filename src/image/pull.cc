@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "image/documents.h"
+#include "image/events.h"
 #include "image/progress.h"
 #include "image/registry/registry_client.h"
 #include "image/unpack.h"
@@ -155,7 +156,8 @@ class Puller {
     if (reference_.digest.empty()) record.tags = {reference_.canonical()};
     record.digests = {{reference_.name(), top.digest.hex()}};
     if (document.digest != top.digest) record.digests.push_back({reference_.name(), document.digest.hex()});
-    TRY(store_.images().put(record));
+    TRY(store_.images().put(
+        record, {image_event(store_.paths(), "pull", reference_.familiar(), familiar_name(reference_), record.id)}));
     return result;
   }
 

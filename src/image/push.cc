@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/worker_threads.h"
+#include "image/events.h"
 #include "image/progress.h"
 #include "image/registry/registry_client.h"
 #include "image/stored_blob.h"
@@ -42,7 +43,9 @@ class Pusher {
     if (given != digest)
       return fail(Errc::image_pull, "push " + reference_.familiar() + ": the registry calls the manifest " +
                                         given.text() + ", and it is " + digest.text());
-    TRY(store_.images().add_digest({reference_.name(), digest.hex()}, image.id));
+    TRY(store_.images().add_digest(
+        {reference_.name(), digest.hex()}, image.id,
+        {image_event(store_.paths(), "push", reference_.familiar(), familiar_name(reference_), image.id)}));
     PushedImage result{reference_.familiar(), digest.text(), document.size()};
     for (const auto& blob : blobs) result.size_bytes += blob.size;
     return result;

@@ -99,6 +99,18 @@ ALTER TABLE containers ADD COLUMN health TEXT NOT NULL DEFAULT '{}';   -- JSON
 ALTER TABLE containers ADD COLUMN restarts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE containers ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;  -- by somebody's word: unless-stopped stays so
 )sql",
+    // 4: what happened.
+    R"sql(
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  time_ns INTEGER NOT NULL,
+  type TEXT NOT NULL,              -- "container", "image"
+  action TEXT NOT NULL,
+  actor TEXT NOT NULL,             -- an id, or an image's name
+  attributes TEXT NOT NULL         -- JSON: an object of texts
+) STRICT;
+CREATE INDEX events_time ON events(time_ns);
+)sql",
 };
 
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {

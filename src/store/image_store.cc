@@ -75,7 +75,15 @@ Result<> ImageStore::sync_content(const ImageRecord& image) {
   return {};
 }
 
-Result<> ImageStore::put(const ImageRecord& image) {
+// Events are the last to be written, so that their times are in the order of the commits.
+Result<> ImageStore::commit(Database::Transaction transaction, const std::vector<Event>& events) {
+  for (const Event& event : events) TRY(events_.append(event));
+  TRY(transaction.commit());
+  if (!events.empty()) events_.notify();
+  return {};
+}
+
+Result<> ImageStore::put(const ImageRecord& image, const std::vector<Event>& events) {
   TRY(sync_content(image));
   Database::Transaction transaction = TRY(database_.begin());
   Statement insert = TRY(database_.prepare(
@@ -98,19 +106,31 @@ Result<> ImageStore::put(const ImageRecord& image) {
     Statement packing = TRY(database_.prepare("INSERT OR IGNORE INTO packings VALUES (?, ?, ?, ?)"));
     TRY(packing.bind(image.manifest).bind(position).bind(layer.diff_id).bind(layer.blob).run());
   }
-  for (const std::string& tag : image.tags) TRY(set_tag(tag, image));
-  for (const RegistryDigest& digest : image.digests) TRY(add_digest(digest, image.id));
-  return transaction.commit();
+  for (const std::string& tag : image.tags) TRY(write_tag(tag, image));
+  for (const RegistryDigest& digest : image.digests) TRY(write_digest(digest, image.id));
+  return commit(std::move(transaction), events);
 }
 
-Result<> ImageStore::set_tag(const std::string& canonical, const ImageRecord& image) {
+Result<> ImageStore::set_tag(const std::string& canonical, const ImageRecord& image, const std::vector<Event>& events) {
+  Database::Transaction transaction = TRY(database_.begin());
+  TRY(write_tag(canonical, image));
+  return commit(std::move(transaction), events);
+}
+
+Result<> ImageStore::add_digest(const RegistryDigest& digest, const std::string& id, const std::vector<Event>& events) {
+  Database::Transaction transaction = TRY(database_.begin());
+  TRY(write_digest(digest, id));
+  return commit(std::move(transaction), events);
+}
+
+Result<> ImageStore::write_tag(const std::string& canonical, const ImageRecord& image) {
   Statement name = TRY(
       database_.prepare("INSERT INTO tags (name, image, manifest) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
                         "image = excluded.image, manifest = excluded.manifest"));
   return name.bind(canonical).bind(image.id).bind(image.manifest).run();
 }
 
-Result<> ImageStore::add_digest(const RegistryDigest& digest, const std::string& id) {
+Result<> ImageStore::write_digest(const RegistryDigest& digest, const std::string& id) {
   Statement insert =
       TRY(database_.prepare("INSERT OR IGNORE INTO image_digests SELECT ?, ?, id FROM images WHERE id = ?"));
   return insert.bind(digest.repository).bind(digest.digest).bind(id).run();
@@ -196,7 +216,7 @@ Result<ImageRecord> ImageStore::find(std::string_view reference) {
               "`diatom image ls` lists what is; `diatom image load` adds one");
 }
 
-Result<> ImageStore::remove_tag(const std::string& canonical) {
+Result<> ImageStore::remove_tag(const std::string& canonical, const std::vector<Event>& events) {
   std::string repository = TRY(oci::Reference::parse(canonical)).name();
   Database::Transaction transaction = TRY(database_.begin());
   auto ids = TRY(column("SELECT image FROM tags WHERE name = ?", {canonical}));
@@ -208,21 +228,24 @@ Result<> ImageStore::remove_tag(const std::string& canonical) {
         "(SELECT 1 FROM tags WHERE tags.image = ?1 AND substr(name, 1, length(?2) + 1) = ?2 || ':')"));
     TRY(digests.bind(id).bind(repository).run());
   }
-  return transaction.commit();
+  return commit(std::move(transaction), events);
 }
 
-Result<> ImageStore::remove_digest(const RegistryDigest& digest, const std::string& id) {
+Result<> ImageStore::remove_digest(const RegistryDigest& digest, const std::string& id,
+                                   const std::vector<Event>& events) {
+  Database::Transaction transaction = TRY(database_.begin());
   Statement statement =
       TRY(database_.prepare("DELETE FROM image_digests WHERE repository = ? AND digest = ? AND image = ?"));
-  return statement.bind(digest.repository).bind(digest.digest).bind(id).run();
+  TRY(statement.bind(digest.repository).bind(digest.digest).bind(id).run());
+  return commit(std::move(transaction), events);
 }
 
-Result<> ImageStore::remove(const std::string& id) {
+Result<> ImageStore::remove(const std::string& id, const std::vector<Event>& events) {
   Database::Transaction transaction = TRY(database_.begin());
   Statement image = TRY(database_.prepare("DELETE FROM images WHERE id = ?"));
   TRY(image.bind(id).run());
   TRY(database_.execute("DELETE FROM layers WHERE diff_id NOT IN (SELECT diff_id FROM image_layers)"));
-  return transaction.commit();
+  return commit(std::move(transaction), events);
 }
 
 Result<> ImageStore::sweep() {

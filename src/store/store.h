@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "store/container_store.h"
 #include "store/database.h"
+#include "store/event_store.h"
 #include "store/image_store.h"
 #include "store/paths.h"
 
@@ -21,6 +22,7 @@ class Store {
   const Paths& paths() const { return paths_; }
   ImageStore& images() { return images_; }
   ContainerStore& containers() { return containers_; }
+  EventStore& events() { return events_; }
 
   // Held while content is added: nothing that no image names yet is swept away meanwhile. What earlier ones left
   // behind is swept first, when nobody else is at it.
@@ -34,11 +36,13 @@ class Store {
   Store(Paths paths, Database database)
       : paths_(std::move(paths)),
         database_(std::move(database)),
-        images_(database_, paths_),
+        events_(database_, paths_),
+        images_(database_, paths_, events_),
         containers_(database_, paths_) {}
 
   Paths paths_;
   Database database_;
+  EventStore events_;
   ImageStore images_;
   ContainerStore containers_;
 };

@@ -15,7 +15,8 @@ TEST(Printable, ShowsForeignTextAsOneHarmlessLine) {
                              Case{"\xc2\x9b"
                                   "31m",
                                   "?31m"},
-                             Case{"\xff\xc2", "??"}, Case{std::string_view("\0", 1), "?"}, Case{"", ""}})
+                             Case{"\xff\xc2", "??"}, Case{"\xed\xa0\x80", "???"}, Case{"\xe0\x80\x80", "???"},
+                             Case{std::string_view("\0", 1), "?"}, Case{"", ""}})
     EXPECT_EQ(printable(text), shown);
 }
 

@@ -32,9 +32,22 @@ Said say(Words words) {
   return said;
 }
 
-const Words verbs[] = {
-    {},         {"run"}, {"image"}, {"image", "load"}, {"image", "ls"}, {"image", "inspect"}, {"image", "rm"}, {"load"},
-    {"images"}, {"rmi"}, {"ps"},    {"inspect"},       {"rm"},          {"doctor"},           {"version"}};
+const Words verbs[] = {{},
+                       {"run"},
+                       {"image"},
+                       {"image", "load"},
+                       {"image", "ls"},
+                       {"image", "inspect"},
+                       {"image", "rm"},
+                       {"load"},
+                       {"images"},
+                       {"rmi"},
+                       {"ps"},
+                       {"inspect"},
+                       {"rm"},
+                       {"events"},
+                       {"doctor"},
+                       {"version"}};
 
 TEST(Help, IsAsItWasAccepted) {
   bool accept = std::getenv("DIATOM_ACCEPT") != nullptr;
