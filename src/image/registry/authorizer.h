@@ -42,6 +42,7 @@ class Authorizer {
   };
   HttpResult<std::string> bearer(const Scopes& scopes);
   HttpResult<Token> fetch_token(const Scopes& scopes);
+  HttpResult<HttpReply> fetch_redirected(HttpRequest request, const std::string& body);
   HttpRequest token_request(const Scopes& scopes, std::string& body) const;
   HttpResult<Token> read_token(const HttpReply& reply, std::chrono::steady_clock::time_point asked);
   HttpFailure refused(const HttpReply& reply) const;
