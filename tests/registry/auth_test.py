@@ -291,6 +291,30 @@ class Bearer(RegistryTest):
         self.assert_is(self.private, self.image)
         self.assertEqual(len(self.tokens.granted), 2)
 
+    def test_a_fresh_token_that_is_refused_is_replaced_once(self):
+        self.tokens.stale = 1
+        self.diatom('pull', '--creds', 'ann:secret', self.private)
+        self.assert_is(self.private, self.image)
+        self.assertEqual(len(self.tokens.granted), 2)
+
+    def test_a_token_that_was_taken_back_is_replaced_once(self):
+        challenge = (f'Bearer realm="{self.tokens.url}/token",service="{self.tokens.service}",'
+                     'scope="repository:private/app:pull",error="invalid_token"')
+        on = 'GET .*' + self.image.layers[3].digest
+        self.proxy.add(on, status=401, headers={'Www-Authenticate': challenge})
+        said = self.refused('pull', '--creds', 'ann:secret', self.private, naming=(self.proxy.host,))
+        self.assertIn('access denied', said)
+        self.assertEqual(len(self.proxy.asked('GET', self.image.layers[3].digest)), 2)
+        self.assertEqual(len(self.tokens.granted), 2)
+        self.assert_nothing_here()
+
+    def test_a_fresh_token_that_does_not_suffice_is_not_replaced(self):
+        self.proxy.add('GET .*/manifests/', status=401, headers={'Www-Authenticate': (
+            f'Bearer realm="{self.tokens.url}/token",service="{self.tokens.service}",'
+            'scope="repository:private/app:pull",error="insufficient_scope"')})
+        self.refused('pull', '--creds', 'ann:secret', self.private)
+        self.assertEqual(len(self.tokens.granted), 1)
+
     def test_tokens_that_never_hold_are_given_up_on(self):
         self.tokens.stale = 1000
         self.refused('pull', '--creds', 'ann:secret', self.private, naming=(self.proxy.host,), timeout=60)

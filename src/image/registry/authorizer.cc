@@ -41,7 +41,19 @@ std::string param(const Challenge& challenge, const std::string& name) {
   return found == challenge.params.end() ? "" : found->second;
 }
 
+std::vector<Challenge> challenges_of(const HttpHead& head) {
+  std::vector<Challenge> all;
+  for (std::string_view header : head.headers.all("www-authenticate"))
+    std::ranges::move(parse_challenges(header), std::back_inserter(all));
+  return all;
+}
+
 }  // namespace
+
+bool refuses_token(const HttpHead& head) {
+  auto chosen = choose_challenge(challenges_of(head));
+  return chosen && chosen->scheme == "bearer" && param(*chosen, "error") == "invalid_token";
+}
 
 Result<TokenAnswer> parse_token_answer(std::string_view body) {
   json document = json::parse(body, nullptr, false);
@@ -77,10 +89,7 @@ HttpResult<std::string> Authorizer::authorization(const Scopes& scopes) {
 
 HttpResult<bool> Authorizer::challenged(const HttpHead& head, bool over_tls, const std::string& used,
                                         const Scopes& scopes) {
-  std::vector<Challenge> all;
-  for (std::string_view header : head.headers.all("www-authenticate"))
-    std::ranges::move(parse_challenges(header), std::back_inserter(all));
-  auto chosen = choose_challenge(all);
+  auto chosen = choose_challenge(challenges_of(head));
   if (!chosen) return false;
 
   std::lock_guard guard(lock_);

@@ -62,6 +62,9 @@ class Authorizer {
   std::string identity_token_;
 };
 
+// Whether the token itself is refused (RFC 6750, 3.1), rather than what it is good for.
+bool refuses_token(const HttpHead& head);
+
 // A token server's answer. Errors say what is wrong with it.
 struct TokenAnswer {
   std::string token;

@@ -116,11 +116,19 @@ HttpResult<ApiAnswer> exchange_by_scheme(SessionPool& sessions, Endpoint& endpoi
 
 HttpResult<ApiAnswer> authorized(SessionPool& sessions, Endpoint& endpoint, const ApiCall& call) {
   Scopes scopes = scopes_of(endpoint.config, call);
-  for (bool renewed = false;; renewed = true) {
+  bool fresh = false;     // what we show was fetched for this call
+  bool replaced = false;  // a token that we had was refused
+  for (;;) {
     auto authorization = endpoint.authorizer.authorization(scopes);
     if (!authorization) return std::unexpected(authorization.error());
     auto answer = exchange_by_scheme(sessions, endpoint, call, *authorization);
-    if (!answer || answer->head.status != 401 || renewed || answer->redirected) return answer;
+    if (!answer || answer->head.status != 401 || answer->redirected) return answer;
+    // A token may be revoked, or not have come to all of a registry's machines yet: it is replaced once. That it does
+    // not suffice, when it is fresh, another would not change.
+    bool again = authorization->empty() ? !fresh : !replaced && (!fresh || refuses_token(answer->head));
+    if (!again) return answer;
+    fresh = true;
+    replaced = !authorization->empty();
     auto worth_trying =
         endpoint.authorizer.challenged(answer->head, answer->url.starts_with("https:"), *authorization, scopes);
     if (!worth_trying) return std::unexpected(worth_trying.error());
