@@ -63,6 +63,19 @@ struct Images::Impl {
     return !found;
   }
 
+  Result<RemovedImage> remove(std::string_view reference, bool force);
+
+  // False where a container was made of it, or it is not any more what was looked at.
+  Result<bool> remove_unused(const store::ImageRecord& seen) {
+    store::Database::Transaction transaction = TRY(store->begin());
+    auto now = store->images().find("sha256:" + seen.id);
+    if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
+    if (!now || now->tags != seen.tags || TRY(store->containers().count_of_image(seen.id)) > 0) return false;
+    TRY(store->images().remove(seen.id));
+    TRY(transaction.commit());
+    return true;
+  }
+
   Result<ImageInfo> info(const store::ImageRecord& record) const {
     ImageInfo info;
     info.id = "sha256:" + record.id;
@@ -131,7 +144,15 @@ Result<ResolvedImage> Images::resolve(std::string_view reference) {
 }
 
 Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
-  store::ImageStore& images = impl_->store->images();
+  RemovedImage removed = TRY(impl_->remove(reference, force));
+  if (!removed.deleted.empty()) TRY(impl_->store->sweep());
+  return removed;
+}
+
+// In one transaction: no name comes, and no container is made of it, between the look and the removal.
+Result<RemovedImage> Images::Impl::remove(std::string_view reference, bool force) {
+  store::Database::Transaction transaction = TRY(store->begin());
+  store::ImageStore& images = store->images();
   store::ImageRecord record = TRY(images.find(reference));
   std::string shown(reference);
   std::vector<std::string> going = record.tags;
@@ -144,21 +165,23 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
     TRY(images.remove_digest({name->name(), name->digest.hex()}, record.id));
     name->tag.clear();
     removed.untagged = {name->familiar()};
+    TRY(transaction.commit());
     return removed;
   }
   removed.untagged = familiar(going);
   if (by_name && record.tags.size() > 1) {
     TRY(images.remove_tag(going.front()));
+    TRY(transaction.commit());
     return removed;
   }
   if (!by_name && record.tags.size() > 1 && !force)
     return fail(Errc::invalid_argument, "remove image " + shown + ": it has several names",
                 "remove them one by one, or use --force");
-  if (!force && TRY(impl_->store->containers().count_of_image(record.id)) > 0)
+  if (!force && TRY(store->containers().count_of_image(record.id)) > 0)
     return fail(Errc::invalid_argument, "remove image " + shown + ": a container was made from it",
                 "remove the container first, or use --force");
   TRY(images.remove(record.id));
-  TRY(impl_->store->sweep());
+  TRY(transaction.commit());
   removed.deleted = "sha256:" + record.id;
   return removed;
 }
@@ -177,8 +200,10 @@ Result<PushedImage> Images::push(std::string_view reference, const PushOptions& 
 
 Result<> Images::tag(std::string_view source, std::string_view target) {
   oci::Reference name = TRY(parse_tag(target));
+  store::Database::Transaction transaction = TRY(impl_->store->begin());
   store::ImageRecord record = TRY(impl_->store->images().find(source));
-  return impl_->store->images().set_tag(name.canonical(), record);
+  TRY(impl_->store->images().set_tag(name.canonical(), record));
+  return transaction.commit();
 }
 
 Result<> Images::save(const std::vector<std::string>& references, int out_fd) {
@@ -230,8 +255,7 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
     auto known = impl_->info(record);
     if (!known && known.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
     ImageInfo info = TRY(std::move(known));
-    if (!goes(info) || TRY(impl_->store->containers().count_of_image(record.id)) > 0) continue;
-    TRY(images.remove(record.id));
+    if (!goes(info) || !TRY(impl_->remove_unused(record))) continue;
     pruned.removed.push_back({info.tags, info.id});
   }
   TRY(impl_->store->sweep());

@@ -49,17 +49,23 @@ bool has_owner(const ContainerRecord& container) {
 }  // namespace
 
 Result<> ContainerStore::insert(const ContainerRecord& container) {
+  // One statement is one transaction: whoever removes the image comes before it, and is seen, or after it, and sees us.
   Statement statement = TRY(database_.prepare("INSERT INTO containers (" + std::string(columns) +
-                                              ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                                              ") SELECT ?, ?, ?3, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "
+                                              "WHERE EXISTS (SELECT 1 FROM images WHERE id = ?3) RETURNING 1"));
   statement.bind(container.id).bind(container.name).bind(container.image).bind(container.image_name);
   statement.bind(container.state).bind(container.spec).bind(container.engine).bind(container.accelerator);
   statement.bind(container.kernel).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
   statement.bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code).bind(container.signal);
-  auto result = statement.bind(container.oom_killed ? 1 : 0).bind(container.error).run();
-  if (!result && result.error().code == Errc::already_exists)
+  auto recorded = statement.bind(container.oom_killed ? 1 : 0).bind(container.error).step();
+  if (!recorded && recorded.error().code == Errc::already_exists)
     return fail(Errc::already_exists, "create container \"" + container.name + "\": the name is in use",
                 "choose another, or `diatom rm " + container.name + "`");
-  return result;
+  if (!TRY(std::move(recorded)))
+    return fail(Errc::not_found,
+                "create container \"" + container.name + "\": image " + container.image_name + " has just been removed",
+                "pull or load it again");
+  return statement.run();
 }
 
 Result<> ContainerStore::update(const ContainerRecord& container) {

@@ -39,7 +39,8 @@ class ContainerStore {
  public:
   ContainerStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
 
-  // Fails with already_exists when the name is taken; nothing is changed then.
+  // Fails with already_exists when the name is taken, and with not_found when its image has been removed since it was
+  // looked up; nothing is changed then. Once it is recorded, the image is in use.
   Result<> insert(const ContainerRecord& container);
   Result<> update(const ContainerRecord& container);  // everything but id, name, image and spec
   // The record and the folder, for whoever holds the lock; also on a full disk.

@@ -37,6 +37,7 @@ struct ImageRecord {
   std::vector<LayerRecord> layers;      // lowest first
 };
 
+// What one call returns is of one moment, whatever other processes do meanwhile.
 class ImageStore {
  public:
   ImageStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}

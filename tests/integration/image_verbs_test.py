@@ -10,7 +10,7 @@ import sys
 import tarfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from diatom import HomeTest, main  # noqa: E402
+from diatom import DEADLINE, HomeTest, main  # noqa: E402
 
 DOCKERS_FIELDS = ['Containers', 'CreatedAt', 'CreatedSince', 'Digest', 'ID', 'Repository', 'SharedSize', 'Size', 'Tag',
                   'UniqueSize', 'VirtualSize']
@@ -131,6 +131,24 @@ class RemoveTest(HomeTest):
         self.assertEqual(result.stdout, b'Untagged: other:1\n')
         for name in (b'nobody', b'nothing'):
             self.assertIn(name, result.stderr)
+
+    def test_a_container_keeps_its_image_or_is_not_made(self):
+        """The engine fails at once, and leaves the record: that is what is raced with."""
+        for round in range(8):
+            words = ('run', '--pull', 'never', 'busybox', 'true')
+            runs = [self.home.popen(*words, env={'DIATOM_QEMU': '/bin/false'}, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+            removed = self.home.run('rmi', 'busybox')
+            said = [process.communicate(timeout=DEADLINE)[1] for process in runs]
+            made = self.home.containers()
+            with self.subTest(round=round, removed=removed.returncode, said=said):
+                self.assertEqual(removed.returncode, 1 if made else 0, removed.stderr)
+                self.assertEqual(self.home.run('image', 'inspect', 'busybox').returncode, 0 if made else 1)
+                if made:
+                    self.assertIn(b'a container was made from it', removed.stderr)
+                    self.diatom('rm', *made)
+                else:
+                    self.home.load_busybox()
 
     def test_import_takes_changes_and_a_message(self):
         tar = io.BytesIO()
