@@ -66,17 +66,33 @@ struct Images::Impl {
   Result<RemovedImage> remove(std::string_view reference, bool force);
 
   // False where a container was made of it, or it is not any more what was looked at.
-  Result<bool> remove_unused(const store::ImageRecord& seen) {
+  Result<bool> remove_unused(const ImageInfo& seen) {
     store::Database::Transaction transaction = TRY(store->begin());
-    auto now = store->images().find("sha256:" + seen.id);
+    auto now = store->images().find(seen.id);
     if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
-    if (!now || now->tags != seen.tags || TRY(store->containers().count_of_image(seen.id)) > 0) return false;
-    TRY(store->images().remove(seen.id));
+    if (!now || familiar(now->tags) != seen.tags || TRY(store->containers().count_of_image(now->id)) > 0) return false;
+    TRY(store->images().remove(now->id));
     TRY(transaction.commit());
     return true;
   }
 
-  Result<ImageInfo> info(const store::ImageRecord& record) const {
+  struct Config {
+    std::string json;
+    oci::ImageConfig parsed;
+  };
+  // Errors: not_found where another process has removed the image, internal where it is damaged.
+  Result<Config> read_config(const store::ImageRecord& record) const {
+    auto text = store::read_blob(store->paths(), oci::Digest::from_hex(record.id));
+    auto parsed = text ? oci::parse_config(*text) : std::unexpected(text.error());
+    if (parsed) return Config{std::move(*text), std::move(*parsed)};
+    std::string name = record.tags.empty() ? record.id.substr(0, 12) : familiar(record.tags).front();
+    if (TRY(has_gone(record))) return fail(Errc::not_found, "read image " + name + ": it has just been removed");
+    return fail(Errc::internal, "read config of image " + name + ": " + parsed.error().message,
+                "pull or load it again, or `diatom rmi " + name + "`");
+  }
+
+  // What the database knows.
+  ImageInfo recorded(const store::ImageRecord& record) const {
     ImageInfo info;
     info.id = "sha256:" + record.id;
     info.tags = familiar(record.tags);
@@ -88,15 +104,31 @@ struct Images::Impl {
       info.size_bytes += layer.tar_bytes;
       info.layers.push_back("sha256:" + layer.diff_id);
     }
-    info.config_json = TRY(store::read_blob(store->paths(), oci::Digest::from_hex(record.id)));
-    oci::ImageConfig config = TRY(oci::parse_config(info.config_json));
-    info.created = config.created;
-    info.architecture = config.platform.architecture;
-    info.variant = config.platform.variant;
-    info.os = config.platform.os;
-    info.labels = config.labels;
     info.root_device = root_device(record);
     return info;
+  }
+
+  Result<ImageInfo> info(const store::ImageRecord& record) const {
+    Config config = TRY(read_config(record));
+    ImageInfo info = recorded(record);
+    info.config_json = std::move(config.json);
+    info.created = config.parsed.created;
+    info.architecture = config.parsed.platform.architecture;
+    info.variant = config.parsed.platform.variant;
+    info.os = config.parsed.platform.os;
+    info.labels = config.parsed.labels;
+    return info;
+  }
+
+  Result<std::vector<ImageInfo>> list() {
+    std::vector<ImageInfo> images;
+    for (const auto& record : TRY(store->images().list())) {
+      auto whole = info(record);
+      if (!whole && whole.error().code == Errc::not_found) continue;
+      images.push_back(whole ? std::move(*whole) : recorded(record));
+      if (!whole) images.back().damage = whole.error().message;
+    }
+    return images;
   }
 };
 
@@ -116,15 +148,7 @@ Result<std::vector<LoadedImage>> Images::load(const std::string& path) {
   return image::load_archive(*impl_->store, path, impl_->cancel);
 }
 
-Result<std::vector<ImageInfo>> Images::list() {
-  std::vector<ImageInfo> images;
-  for (const auto& record : TRY(impl_->store->images().list())) {
-    auto info = impl_->info(record);
-    if (!info && info.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
-    images.push_back(TRY(std::move(info)));
-  }
-  return images;
-}
+Result<std::vector<ImageInfo>> Images::list() { return impl_->list(); }
 
 Result<ImageInfo> Images::inspect(std::string_view reference) {
   return impl_->info(TRY(impl_->store->images().find(reference)));
@@ -132,8 +156,7 @@ Result<ImageInfo> Images::inspect(std::string_view reference) {
 
 Result<ResolvedImage> Images::resolve(std::string_view reference) {
   store::ImageRecord record = TRY(impl_->store->images().find(reference));
-  std::string text = TRY(store::read_blob(impl_->store->paths(), oci::Digest::from_hex(record.id)));
-  oci::ImageConfig config = TRY(oci::parse_config(text));
+  oci::ImageConfig config = TRY(impl_->read_config(record)).parsed;
   return ResolvedImage{"sha256:" + record.id,
                        {.entrypoint = std::move(config.entrypoint),
                         .cmd = std::move(config.cmd),
@@ -219,8 +242,7 @@ Result<LoadedImage> Images::import_rootfs(const std::string& path, const ImportO
 
 Result<std::vector<HistoryEntry>> Images::history(std::string_view reference) {
   store::ImageRecord record = TRY(impl_->store->images().find(reference));
-  std::string text = TRY(store::read_blob(impl_->store->paths(), oci::Digest::from_hex(record.id)));
-  oci::ImageConfig config = TRY(oci::parse_config(text));
+  oci::ImageConfig config = TRY(impl_->read_config(record)).parsed;
   std::vector<HistoryEntry> entries;
   auto layer = record.layers.begin();
   for (const oci::History& step : config.history) {
@@ -239,7 +261,6 @@ Result<std::vector<HistoryEntry>> Images::history(std::string_view reference) {
 }
 
 Result<PrunedImages> Images::prune(const PruneOptions& options) {
-  store::ImageStore& images = impl_->store->images();
   auto has = [](const ImageInfo& info, const auto& label) {
     auto found = info.labels.find(label.first);
     return found != info.labels.end() && (!label.second || found->second == *label.second);
@@ -251,11 +272,8 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
   };
   uint64_t before = TRY(impl_->store->content_bytes());
   PrunedImages pruned;
-  for (const auto& record : TRY(images.list())) {
-    auto known = impl_->info(record);
-    if (!known && known.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
-    ImageInfo info = TRY(std::move(known));
-    if (!goes(info) || !TRY(impl_->remove_unused(record))) continue;
+  for (const ImageInfo& info : TRY(impl_->list())) {
+    if (!goes(info) || !TRY(impl_->remove_unused(info))) continue;
     pruned.removed.push_back({info.tags, info.id});
   }
   TRY(impl_->store->sweep());
