@@ -130,8 +130,8 @@ struct PruneOptions {
   std::vector<std::pair<std::string, std::optional<std::string>>> not_labels;  // none may be there
 };
 struct RemovedImage {
-  std::vector<std::string> untagged;
-  std::string deleted;  // the id; empty when only a name went
+  std::vector<std::string> untagged;  // its names, and what registries called it
+  std::string deleted;                // the id; empty when only a name went
 };
 
 struct PrunedImages {

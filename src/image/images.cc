@@ -1,6 +1,7 @@
 #include "diatom/images.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/cancel.h"
 #include "image/import.h"
@@ -21,6 +22,13 @@ std::vector<std::string> familiar(const std::vector<std::string>& canonical) {
   std::vector<std::string> names;
   for (const auto& name : canonical) names.push_back(oci::Reference::parse(name)->familiar());
   return names;
+}
+
+// What registries call it: "busybox@sha256:…".
+std::vector<std::string> known_as(const store::ImageRecord& record) {
+  std::vector<std::string> names;
+  for (const auto& digest : record.digests) names.push_back(digest.repository + "@sha256:" + digest.digest);
+  return familiar(names);
 }
 
 // "busybox" has the tag latest; what names a digest gets none.
@@ -96,8 +104,7 @@ struct Images::Impl {
     ImageInfo info;
     info.id = "sha256:" + record.id;
     info.tags = familiar(record.tags);
-    for (const auto& digest : record.digests)
-      info.digests.push_back(oci::Reference::parse(digest.repository + "@sha256:" + digest.digest)->familiar());
+    info.digests = known_as(record);
     info.manifest_digest = "sha256:" + record.manifest;
     info.loaded_ns = record.loaded_ns;
     for (const auto& layer : record.layers) {
@@ -194,6 +201,9 @@ Result<RemovedImage> Images::Impl::remove(std::string_view reference, bool force
   removed.untagged = familiar(going);
   if (by_name && record.tags.size() > 1) {
     TRY(images.remove_tag(going.front()));
+    std::vector<std::string> left = known_as(TRY(images.find("sha256:" + record.id)));
+    for (const std::string& digest : known_as(record))
+      if (std::ranges::find(left, digest) == left.end()) removed.untagged.push_back(digest);
     TRY(transaction.commit());
     return removed;
   }
@@ -205,6 +215,7 @@ Result<RemovedImage> Images::Impl::remove(std::string_view reference, bool force
                 "remove the container first, or use --force");
   TRY(images.remove(record.id));
   TRY(transaction.commit());
+  std::ranges::move(known_as(record), std::back_inserter(removed.untagged));
   removed.deleted = "sha256:" + record.id;
   return removed;
 }
@@ -274,7 +285,8 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
   PrunedImages pruned;
   for (const ImageInfo& info : TRY(impl_->list())) {
     if (!goes(info) || !TRY(impl_->remove_unused(info))) continue;
-    pruned.removed.push_back({info.tags, info.id});
+    RemovedImage& removed = pruned.removed.emplace_back(RemovedImage{info.tags, info.id});
+    removed.untagged.insert(removed.untagged.end(), info.digests.begin(), info.digests.end());
   }
   TRY(impl_->store->sweep());
   uint64_t after = TRY(impl_->store->content_bytes());

@@ -118,6 +118,18 @@ class SaveTest(HomeTest):
         self.diatom('save', '-o', folder / 'b.tar', 'busybox', 'nobody', code=1)
         self.assertEqual(os.listdir(folder), ['a.tar'])
 
+    def test_one_name_is_written_once_however_often_it_was_given(self):
+        data = self.diatom('save', 'busybox', 'busybox:latest', 'docker.io/library/busybox').stdout
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            [image] = json.load(archive.extractfile('manifest.json'))
+            index = json.load(archive.extractfile('index.json'))
+        self.assertEqual(image['RepoTags'], ['busybox:latest'])
+        self.assertEqual(len(index['manifests']), 1)
+
+    def test_a_folder_that_is_not_there_is_named(self):
+        said = self.diatom('save', '-o', '/no/such/x.tar', 'busybox', code=1).stderr
+        self.assertIn(b'write /no/such/x.tar', said)
+
     def test_a_full_disk_is_an_error(self):
         with open('/dev/full', 'wb') as full:
             process = self.home.popen('images', stdout=full, stderr=subprocess.DEVNULL)
@@ -131,6 +143,11 @@ class RemoveTest(HomeTest):
         self.assertEqual(result.stdout, b'Untagged: other:1\n')
         for name in (b'nobody', b'nothing'):
             self.assertIn(name, result.stderr)
+
+    def test_force_does_not_mind_what_is_not_there(self):
+        result = self.diatom('rmi', '-f', 'nobody', '--no-prune')
+        self.assertIn(b'nobody', result.stderr)
+        self.diatom('rmi', '-f', 'UPPER', code=1)
 
     def test_a_container_keeps_its_image_or_is_not_made(self):
         """The engine fails at once, and leaves the record: that is what is raced with."""

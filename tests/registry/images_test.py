@@ -89,7 +89,9 @@ class Names(ImagesTest):
         self.diatom('push', '-a', f'{self.registry.host}/pushed')
         self.diatom('rmi', f'{self.registry.host}/pushed:v1')
         self.assertEqual(self.registry_names('a/one:v1'), [f'{self.registry.host}/pushed'])
-        self.diatom('rmi', f'{self.registry.host}/pushed:v2')
+        digest = f'{self.registry.host}/pushed@{self.one.manifest.digest}'
+        self.assertEqual(self.lines('rmi', f'{self.registry.host}/pushed:v2'),
+                         [f'Untagged: {self.registry.host}/pushed:v2', f'Untagged: {digest}'])
         self.assertEqual(self.registry_names('a/one:v1'), [])
         self.assertEqual(sorted(self.names()), ['a/one:v1', 'a/two:v1', 'three:v3'])
 
