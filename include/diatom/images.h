@@ -37,6 +37,7 @@ struct ImageInfo {
   std::vector<std::string> layers;       // diff ids, lowest first
   std::string config_json;               // the OCI image config as it came
   std::vector<ImageExtent> root_device;  // EROFS metadata, then the data of each layer
+  std::string damage;                    // why its config cannot be read: what comes of it is empty then; list() only
 };
 
 // What `run` needs of an image's config, decoded.
@@ -133,8 +134,8 @@ struct PruneOptions {
   std::vector<std::pair<std::string, std::optional<std::string>>> not_labels;  // none may be there
 };
 struct RemovedImage {
-  std::vector<std::string> untagged;
-  std::string deleted;  // the id; empty when only a name went
+  std::vector<std::string> untagged;  // its names, and what registries called it
+  std::string deleted;                // the id; empty when only a name went
 };
 
 struct PrunedImages {
@@ -156,7 +157,8 @@ class Images {
   // nothing for each image; what failed leaves nothing behind. Errors: invalid_argument names the object in the
   // archive.
   Result<std::vector<LoadedImage>> load(const std::string& path);
-  Result<std::vector<ImageInfo>> list();  // newest first
+  // Newest first. One that is damaged hides no other, and can be removed or pulled again.
+  Result<std::vector<ImageInfo>> list();
   // By name, id or unique prefix of one.
   Result<ImageInfo> inspect(std::string_view reference);
   Result<ResolvedImage> resolve(std::string_view reference);

@@ -144,7 +144,9 @@ Json row(const ImageInfo& image, const Name& name, bool whole_id) {
   std::string size = human_size(image.size_bytes);
   return {{"Containers", "N/A"},
           {"CreatedAt", created ? time_in_zone(*created) : "N/A"},
-          {"CreatedSince", created ? human_since(*created, wall_clock_ns()) : "N/A"},
+          {"CreatedSince", !image.damage.empty() ? "damaged"
+                           : created             ? human_since(*created, wall_clock_ns())
+                                                 : "N/A"},
           {"Digest", name.digest},
           {"ID", shown_id(image.id, whole_id)},
           {"Repository", name.repository},
@@ -153,6 +155,15 @@ Json row(const ImageInfo& image, const Name& name, bool whole_id) {
           {"Tag", name.tag},
           {"UniqueSize", "N/A"},
           {"VirtualSize", size}};
+}
+
+// Whoever wants to know what there is gets it, and learns what is wrong with it besides.
+void warn_of_damage(const std::vector<ImageInfo>& images) {
+  for (const ImageInfo& image : images) {
+    if (image.damage.empty()) continue;
+    std::string name = image.tags.empty() ? shown_id(image.id, false) : image.tags.front();
+    print_error({Errc::internal, "warning: " + image.damage, "pull or load it again, or `diatom rmi " + name + "`"});
+  }
 }
 
 Result<int> list(const Flags& flags) {
@@ -167,6 +178,7 @@ Result<int> list(const Flags& flags) {
       if (wanted.name(name)) rows.push_back(row(image, name, flags.no_trunc));
     if (rows.size() > before) found.push_back(std::move(image));
   }
+  warn_of_damage(found);
   if (flags.json) {
     print_image_list_json(found);
     return 0;

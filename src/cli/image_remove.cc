@@ -21,6 +21,7 @@ namespace {
 struct Flags {
   bool force = false;
   bool all = false;
+  bool no_prune = false;
   std::vector<std::string> filters;
   std::vector<std::string> names;
 };
@@ -28,7 +29,12 @@ struct Flags {
 Result<int> remove(const Flags& flags) {
   Images images = TRY(Images::open());
   return for_each_name(flags.names, [&](const std::string& name) -> Result<> {
-    RemovedImage removed = TRY(images.remove(name, flags.force));
+    auto result = images.remove(name, flags.force);
+    if (!result && result.error().code == Errc::not_found && flags.force) {  // as `rm -f`, and docker
+      print_error(result.error());
+      return {};
+    }
+    RemovedImage removed = TRY(std::move(result));
     for (const auto& tag : removed.untagged) fmt::print("Untagged: {}\n", tag);
     if (!removed.deleted.empty()) fmt::print("Deleted: {}\n", removed.deleted);
     return {};
@@ -78,7 +84,9 @@ Result<int> prune(const Flags& flags) {
 CLI::App* add_image_remove(CLI::App& parent, Invocation& invocation, const char* name) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = parent.add_subcommand(name, "remove images: a name, and with its last name the image");
-  verb->add_flag("-f,--force", flags->force, "also with several names, or with containers made from it");
+  verb->add_flag("-f,--force", flags->force,
+                 "also with several names, or with containers made from it; what is not there is no failure");
+  verb->add_flag("--no-prune", flags->no_prune, "as without it: an image has no parents that would go with it");
   verb->add_option("IMAGE", flags->names, "names or ids")->required();
   verb->callback([&invocation, flags] { invocation.run = [flags] { return remove(*flags); }; });
   return verb;

@@ -17,8 +17,9 @@ Result<OutputFile> OutputFile::create(const std::string& name) {
   fs::path path = fs::weakly_canonical(name, ignored);
   if (path.empty()) path = name;
   fs::path beside = path.parent_path() / fmt::format(".{}.{}.part", path.filename().string(), ::getpid());
-  UniqueFd fd = TRY(open_file(beside, O_WRONLY | O_CREAT | O_EXCL, 0600));  // as docker: images hold secrets
-  return OutputFile(path, TemporaryPath(beside), std::move(fd));
+  auto fd = open_file(beside, O_WRONLY | O_CREAT | O_EXCL, 0600);  // as docker: images hold secrets
+  if (!fd) return fail(fd.error().code, "write " + name + ": " + fd.error().message, fd.error().hint);
+  return OutputFile(path, TemporaryPath(beside), std::move(*fd));
 }
 
 Result<> OutputFile::commit() {

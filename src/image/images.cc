@@ -1,6 +1,7 @@
 #include "diatom/images.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/cancel.h"
 #include "image/events.h"
@@ -19,10 +20,11 @@ namespace diatom {
 
 namespace {
 
-std::vector<std::string> familiar(const std::vector<std::string>& canonical) {
+// What registries call it: "busybox@sha256:…".
+std::vector<std::string> known_as(const store::ImageRecord& record) {
   std::vector<std::string> names;
-  for (const auto& name : canonical) names.push_back(oci::Reference::parse(name)->familiar());
-  return names;
+  for (const auto& digest : record.digests) names.push_back(digest.repository + "@sha256:" + digest.digest);
+  return image::familiar_names(names);
 }
 
 // "busybox" has the tag latest; what names a digest gets none.
@@ -60,34 +62,63 @@ struct Images::Impl {
     return events;
   }
 
-  // Removed by another process since the record was read.
-  Result<bool> has_gone(const store::ImageRecord& record) const {
-    auto found = store->images().find("sha256:" + record.id);
-    if (!found && found.error().code != Errc::not_found) return std::unexpected(found.error());
-    return !found;
+  // And whoever follows events is told to look, now that there is something to be seen.
+  Result<> commit(store::Database::Transaction transaction) const {
+    TRY(transaction.commit());
+    store->events().notify();
+    return {};
   }
 
-  Result<ImageInfo> info(const store::ImageRecord& record) const {
+  Result<RemovedImage> remove(std::string_view reference, bool force);
+
+  // False where a container was made of it, or it is not any more what was looked at.
+  Result<bool> remove_unused(const ImageInfo& seen) {
+    store::Database::Transaction transaction = TRY(store->begin());
+    auto now = store->images().find(seen.id);
+    if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
+    if (!now || image::familiar_names(now->tags) != seen.tags || TRY(store->containers().count_of_image(now->id)) > 0) return false;
+    TRY(store->images().remove(now->id, removal_events(*now, {seen.tags, seen.id})));
+    TRY(commit(std::move(transaction)));
+    return true;
+  }
+
+  // What the database knows.
+  ImageInfo recorded(const store::ImageRecord& record) const {
     ImageInfo info;
     info.id = "sha256:" + record.id;
-    info.tags = familiar(record.tags);
-    for (const auto& digest : record.digests)
-      info.digests.push_back(oci::Reference::parse(digest.repository + "@sha256:" + digest.digest)->familiar());
+    info.tags = image::familiar_names(record.tags);
+    info.digests = known_as(record);
     info.manifest_digest = "sha256:" + record.manifest;
     info.loaded_ns = record.loaded_ns;
     for (const auto& layer : record.layers) {
       info.size_bytes += layer.tar_bytes;
       info.layers.push_back("sha256:" + layer.diff_id);
     }
-    info.config_json = TRY(store::read_blob(store->paths(), oci::Digest::from_hex(record.id)));
-    oci::ImageConfig config = TRY(oci::parse_config(info.config_json));
-    info.created = config.created;
-    info.architecture = config.platform.architecture;
-    info.variant = config.platform.variant;
-    info.os = config.platform.os;
-    info.labels = config.labels;
     info.root_device = image::root_device(store->paths(), record);
     return info;
+  }
+
+  Result<ImageInfo> info(const store::ImageRecord& record) const {
+    image::ReadConfig config = TRY(image::read_config(*store, record));
+    ImageInfo info = recorded(record);
+    info.config_json = std::move(config.json);
+    info.created = config.parsed.created;
+    info.architecture = config.parsed.platform.architecture;
+    info.variant = config.parsed.platform.variant;
+    info.os = config.parsed.platform.os;
+    info.labels = config.parsed.labels;
+    return info;
+  }
+
+  Result<std::vector<ImageInfo>> list() {
+    std::vector<ImageInfo> images;
+    for (const auto& record : TRY(store->images().list())) {
+      auto whole = info(record);
+      if (!whole && whole.error().code == Errc::not_found) continue;
+      images.push_back(whole ? std::move(*whole) : recorded(record));
+      if (!whole) images.back().damage = whole.error().message;
+    }
+    return images;
   }
 };
 
@@ -107,15 +138,7 @@ Result<std::vector<LoadedImage>> Images::load(const std::string& path) {
   return image::load_archive(*impl_->store, path, impl_->cancel);
 }
 
-Result<std::vector<ImageInfo>> Images::list() {
-  std::vector<ImageInfo> images;
-  for (const auto& record : TRY(impl_->store->images().list())) {
-    auto info = impl_->info(record);
-    if (!info && info.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
-    images.push_back(TRY(std::move(info)));
-  }
-  return images;
-}
+Result<std::vector<ImageInfo>> Images::list() { return impl_->list(); }
 
 Result<ImageInfo> Images::inspect(std::string_view reference) {
   return impl_->info(TRY(impl_->store->images().find(reference)));
@@ -126,7 +149,15 @@ Result<ResolvedImage> Images::resolve(std::string_view reference) {
 }
 
 Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
-  store::ImageStore& images = impl_->store->images();
+  RemovedImage removed = TRY(impl_->remove(reference, force));
+  if (!removed.deleted.empty()) TRY(impl_->store->sweep());
+  return removed;
+}
+
+// In one transaction: no name comes, and no container is made of it, between the look and the removal.
+Result<RemovedImage> Images::Impl::remove(std::string_view reference, bool force) {
+  store::Database::Transaction transaction = TRY(store->begin());
+  store::ImageStore& images = store->images();
   store::ImageRecord record = TRY(images.find(reference));
   std::string shown(reference);
   std::vector<std::string> going = record.tags;
@@ -138,24 +169,30 @@ Result<RemovedImage> Images::remove(std::string_view reference, bool force) {
   if (name && !name->digest.empty() && !record.tags.empty()) {
     name->tag.clear();
     TRY(images.remove_digest({name->name(), name->digest.hex()}, record.id,
-                             {impl_->event("untag", record, name->familiar())}));
+                             {event("untag", record, name->familiar())}));
     removed.untagged = {name->familiar()};
+    TRY(commit(std::move(transaction)));
     return removed;
   }
-  removed.untagged = familiar(going);
+  removed.untagged = image::familiar_names(going);
   if (by_name && record.tags.size() > 1) {
-    TRY(images.remove_tag(going.front(), impl_->removal_events(record, removed)));
+    TRY(images.remove_tag(going.front(), removal_events(record, removed)));
+    std::vector<std::string> left = known_as(TRY(images.find("sha256:" + record.id)));
+    for (const std::string& digest : known_as(record))
+      if (std::ranges::find(left, digest) == left.end()) removed.untagged.push_back(digest);
+    TRY(commit(std::move(transaction)));
     return removed;
   }
   if (!by_name && record.tags.size() > 1 && !force)
     return fail(Errc::invalid_argument, "remove image " + shown + ": it has several names",
                 "remove them one by one, or use --force");
-  if (!force && TRY(impl_->store->containers().count_of_image(record.id)) > 0)
+  if (!force && TRY(store->containers().count_of_image(record.id)) > 0)
     return fail(Errc::invalid_argument, "remove image " + shown + ": a container was made from it",
                 "remove the container first, or use --force");
   removed.deleted = "sha256:" + record.id;
-  TRY(images.remove(record.id, impl_->removal_events(record, removed)));
-  TRY(impl_->store->sweep());
+  TRY(images.remove(record.id, removal_events(record, removed)));
+  std::ranges::move(known_as(record), std::back_inserter(removed.untagged));
+  TRY(commit(std::move(transaction)));
   return removed;
 }
 
@@ -173,8 +210,10 @@ Result<PushedImage> Images::push(std::string_view reference, const PushOptions& 
 
 Result<> Images::tag(std::string_view source, std::string_view target) {
   oci::Reference name = TRY(parse_tag(target));
+  store::Database::Transaction transaction = TRY(impl_->store->begin());
   store::ImageRecord record = TRY(impl_->store->images().find(source));
-  return impl_->store->images().set_tag(name.canonical(), record, {impl_->event("tag", record, name.familiar())});
+  TRY(impl_->store->images().set_tag(name.canonical(), record, {impl_->event("tag", record, name.familiar())}));
+  return impl_->commit(std::move(transaction));
 }
 
 Result<> Images::save(const std::vector<std::string>& references, int out_fd) {
@@ -190,8 +229,7 @@ Result<LoadedImage> Images::import_rootfs(const std::string& path, const ImportO
 
 Result<std::vector<HistoryEntry>> Images::history(std::string_view reference) {
   store::ImageRecord record = TRY(impl_->store->images().find(reference));
-  std::string text = TRY(store::read_blob(impl_->store->paths(), oci::Digest::from_hex(record.id)));
-  oci::ImageConfig config = TRY(oci::parse_config(text));
+  oci::ImageConfig config = TRY(image::read_config(*impl_->store, record)).parsed;
   std::vector<HistoryEntry> entries;
   auto layer = record.layers.begin();
   for (const oci::History& step : config.history) {
@@ -210,7 +248,6 @@ Result<std::vector<HistoryEntry>> Images::history(std::string_view reference) {
 }
 
 Result<PrunedImages> Images::prune(const PruneOptions& options) {
-  store::ImageStore& images = impl_->store->images();
   auto has = [](const ImageInfo& info, const auto& label) {
     auto found = info.labels.find(label.first);
     return found != info.labels.end() && (!label.second || found->second == *label.second);
@@ -222,13 +259,10 @@ Result<PrunedImages> Images::prune(const PruneOptions& options) {
   };
   uint64_t before = TRY(impl_->store->content_bytes());
   PrunedImages pruned;
-  for (const auto& record : TRY(images.list())) {
-    auto known = impl_->info(record);
-    if (!known && known.error().code == Errc::not_found && TRY(impl_->has_gone(record))) continue;
-    ImageInfo info = TRY(std::move(known));
-    if (!goes(info) || TRY(impl_->store->containers().count_of_image(record.id)) > 0) continue;
-    pruned.removed.push_back({info.tags, info.id});
-    TRY(images.remove(record.id, impl_->removal_events(record, pruned.removed.back())));
+  for (const ImageInfo& info : TRY(impl_->list())) {
+    if (!goes(info) || !TRY(impl_->remove_unused(info))) continue;
+    RemovedImage& removed = pruned.removed.emplace_back(RemovedImage{info.tags, info.id});
+    removed.untagged.insert(removed.untagged.end(), info.digests.begin(), info.digests.end());
   }
   TRY(impl_->store->sweep());
   uint64_t after = TRY(impl_->store->content_bytes());

@@ -118,9 +118,10 @@ class Puller {
 
   // Without --platform, what is there was chosen by somebody.
   Result<bool> is_for(const store::ImageRecord& image) {
+    auto text = store::read_blob(store_.paths(), oci::Digest::from_hex(image.id));
+    if (!text) return options_.policy == PullPolicy::never;  // damaged: as good as absent, where it can be fetched
     if (options_.platform.empty()) return true;
-    std::string text = TRY(store::read_blob(store_.paths(), oci::Digest::from_hex(image.id)));
-    oci::ImageConfig config = TRY(oci::parse_config(text));
+    oci::ImageConfig config = TRY(oci::parse_config(*text));
     return oci::platform_fit(wanted_, config.platform) > 0;
   }
 
@@ -143,15 +144,16 @@ class Puller {
     auto known = TRY(store_.images().find_manifest(document.digest.hex()));
     if (known) {
       record = std::move(*known);
+      TRY(fetch_config(manifest.config));
       oci::ImageConfig config = TRY(read_config(manifest));
       TRY(check_platform(record.id, config));
     } else {
       record = TRY(fetch_image(manifest));
       result.fetched = true;
-      TRY(store::put_blob(store_.paths(), document.bytes));
       record.manifest = document.digest.hex();
       record.loaded_ns = wall_clock_ns();
     }
+    TRY(store::put_blob(store_.paths(), document.bytes));
     record.tags.clear();
     if (reference_.digest.empty()) record.tags = {reference_.canonical()};
     record.digests = {{reference_.name(), top.digest.hex()}};
@@ -228,7 +230,7 @@ class Puller {
   Result<> fetch_config(const oci::Descriptor& config) {
     if (config.size > largest_document)
       return fail(Errc::image_pull, what() + ": its config is larger than 4 MiB: no image's is");
-    if (store::open_blob(store_.paths(), config.digest)) return {};  // another pull of the same image was faster
+    if (store::read_blob(store_.paths(), config.digest)) return {};  // it is here, and whole
     for (unsigned attempt = 0; attempt < 3; ++attempt) {
       auto source = TRY(client_->get_blob(config, {}));
       store::BlobWriter writer = TRY(store::BlobWriter::create(store_.paths()));

@@ -1,6 +1,6 @@
 #include "image/resolve.h"
 
-#include "oci/manifest.h"
+#include "oci/reference.h"
 #include "store/content_store.h"
 
 namespace diatom::image {
@@ -32,10 +32,27 @@ std::vector<ImageExtent> root_device(const store::Paths& paths, const store::Ima
   return extents;
 }
 
+std::vector<std::string> familiar_names(const std::vector<std::string>& canonical) {
+  std::vector<std::string> names;
+  for (const auto& name : canonical) names.push_back(oci::Reference::parse(name)->familiar());
+  return names;
+}
+
+Result<ReadConfig> read_config(store::Store& store, const store::ImageRecord& record) {
+  auto text = store::read_blob(store.paths(), oci::Digest::from_hex(record.id));
+  auto parsed = text ? oci::parse_config(*text) : std::unexpected(text.error());
+  if (parsed) return ReadConfig{std::move(*text), std::move(*parsed)};
+  std::string name = record.tags.empty() ? record.id.substr(0, 12) : familiar_names(record.tags).front();
+  auto there = store.images().find("sha256:" + record.id);
+  if (!there && there.error().code == Errc::not_found)
+    return fail(Errc::not_found, "read image " + name + ": it has just been removed");
+  return fail(Errc::internal, "read config of image " + name + ": " + parsed.error().message,
+              "pull or load it again, or `diatom rmi " + name + "`");
+}
+
 Result<ResolvedImage> resolve_image(store::Store& store, std::string_view reference) {
   store::ImageRecord record = TRY(store.images().find(reference));
-  std::string text = TRY(store::read_blob(store.paths(), oci::Digest::from_hex(record.id)));
-  oci::ImageConfig config = TRY(oci::parse_config(text));
+  oci::ImageConfig config = TRY(read_config(store, record)).parsed;
   return ResolvedImage{"sha256:" + record.id,
                        {.entrypoint = std::move(config.entrypoint),
                         .cmd = std::move(config.cmd),

@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -114,8 +115,9 @@ Result<std::vector<Chosen>> choose(store::Store& store, const std::vector<std::s
     Chosen& image = chosen[place->second];
     auto name = oci::Reference::parse(reference);
     if (!name || !name->digest.empty()) continue;
-    for (const std::string& tag : image.record.tags)
-      if (tag == name->canonical()) image.names.push_back(*name);
+    bool has_it = std::ranges::find(image.record.tags, name->canonical()) != image.record.tags.end();
+    bool twice = std::ranges::find(image.names, name->canonical(), &oci::Reference::canonical) != image.names.end();
+    if (has_it && !twice) image.names.push_back(*name);
   }
   return chosen;
 }

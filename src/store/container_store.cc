@@ -54,7 +54,8 @@ bool was_to_go(const ContainerRecord& container) {
 }
 
 // A name that another has is what can be wrong with a row of ours.
-Result<> name_is_free(Result<> result, std::string_view verb, const std::string& name) {
+template <class T>
+Result<T> name_is_free(Result<T> result, std::string_view verb, const std::string& name) {
   if (result || result.error().code != Errc::already_exists) return result;
   return fail(Errc::already_exists, std::string(verb) + " container \"" + name + "\": the name is in use",
               "choose another, or `diatom rm " + name + "`");
@@ -76,15 +77,22 @@ bool has_owner(const ContainerRecord& container) {
 }
 
 Result<> ContainerStore::insert(const ContainerRecord& container) {
+  // One statement is one transaction: whoever removes the image comes before it, and is seen, or after it, and sees us.
   Statement statement =
       TRY(database_.prepare("INSERT INTO containers (state, engine, accelerator, kernel, started_ns, finished_ns, "
                             "exit_code, signal, oom_killed, error, pid, address, ports, health, restarts, stopped, id, "
-                            "name, image, image_name, spec, wanted, auto_remove, created_ns) VALUES (?, ?, ?, ?, ?, ?, "
-                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+                            "name, image, image_name, spec, wanted, auto_remove, created_ns) SELECT ?, ?, ?, ?, ?, ?, "
+                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?19, ?, ?, ?, ?, ? "
+                            "WHERE EXISTS (SELECT 1 FROM images WHERE id = ?19) RETURNING 1"));
   bind_life(statement, container);
   statement.bind(container.name).bind(container.image).bind(container.image_name).bind(container.spec);
   statement.bind(container.wanted).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
-  return name_is_free(statement.run(), "create", container.name);
+  bool recorded = TRY(name_is_free(statement.step(), "create", container.name));
+  if (!recorded)
+    return fail(Errc::not_found,
+                "create container \"" + container.name + "\": image " + container.image_name + " has just been removed",
+                "pull or load it again");
+  return statement.run();
 }
 
 Result<> ContainerStore::update(const ContainerRecord& container) {

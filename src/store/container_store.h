@@ -48,7 +48,8 @@ class ContainerStore {
  public:
   ContainerStore(Database& database, const Paths& paths) : database_(database), paths_(paths) {}
 
-  // Fails with already_exists when the name is taken; nothing is changed then.
+  // Fails with already_exists when the name is taken, and with not_found when its image has been removed since it was
+  // looked up; nothing is changed then. Once it is recorded, the image is in use.
   Result<> insert(const ContainerRecord& container);
   // What changes in its life: everything but its names, its image, its specs and the time of its creation.
   Result<> update(const ContainerRecord& container);

@@ -69,7 +69,10 @@ Result<UniqueFd> open_blob(const Paths& paths, const oci::Digest& digest) {
 
 Result<std::string> read_blob(const Paths& paths, const oci::Digest& digest) {
   TRY(open_blob(paths, digest));
-  return read_file(paths.blobs() / digest.hex(), largest_document);
+  std::string text = TRY(read_file(paths.blobs() / digest.hex(), largest_document));
+  if (sha256_hex(text) == digest.hex()) return text;
+  return fail(Errc::internal, "read blob " + digest.text() + ": it is damaged, its content has another digest",
+              "load or pull the image again");
 }
 
 }  // namespace diatom::store

@@ -59,7 +59,7 @@ class BlobWriter {
 Result<Blob> put_blob(const Paths& paths, std::string_view content);
 // Errors: not_found when it is not in the store.
 Result<UniqueFd> open_blob(const Paths& paths, const oci::Digest& digest);
-// A document: at most 4 MiB, as registries have it.
+// A document: at most 4 MiB, as registries have it. Its digest is verified: a disk may have lost or changed it.
 Result<std::string> read_blob(const Paths& paths, const oci::Digest& digest);
 
 }  // namespace diatom::store

@@ -201,13 +201,17 @@ Result<> Database::execute(const char* sql) {
   return {};
 }
 
-Result<Database::Transaction> Database::begin() {
-  TRY(execute("BEGIN IMMEDIATE"));
-  return Transaction(*this);
+Result<Database::Transaction> Database::begin(const char* outermost) {
+  bool inner = sqlite3_get_autocommit(database_.get()) == 0;
+  TRY(execute(inner ? "SAVEPOINT inner" : outermost));
+  return Transaction(*this, inner);
 }
 
+Result<Database::Transaction> Database::begin() { return begin("BEGIN IMMEDIATE"); }
+Result<Database::Transaction> Database::begin_read() { return begin("BEGIN"); }
+
 Result<> Database::Transaction::commit() {
-  TRY(database_->execute("COMMIT"));
+  TRY(database_->execute(inner_ ? "RELEASE inner" : "COMMIT"));
   database_ = nullptr;
   return {};
 }
@@ -215,7 +219,7 @@ Result<> Database::Transaction::commit() {
 Database::Transaction::~Transaction() {
   // Fails only when SQLite has already rolled back by itself.
   if (database_ != nullptr) [[maybe_unused]]
-    auto ignored = database_->execute("ROLLBACK");
+    auto ignored = database_->execute(inner_ ? "ROLLBACK TO inner; RELEASE inner" : "ROLLBACK");
 }
 
 Result<> Database::migrate(const std::filesystem::path& path) {

@@ -46,26 +46,31 @@ class Database {
   Result<Statement> prepare(std::string_view sql);
   Result<> execute(const char* sql);
 
-  // All or nothing: undone by the destructor unless commit() succeeded.
+  // All or nothing: undone by the destructor unless commit() succeeded. One inside another is a part of it: what it
+  // commits, the outer one may still undo.
   class Transaction {
    public:
-    explicit Transaction(Database& database) : database_(&database) {}
+    Transaction(Database& database, bool inner) : database_(&database), inner_(inner) {}
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
-    Transaction(Transaction&& other) noexcept : database_(std::exchange(other.database_, nullptr)) {}
+    Transaction(Transaction&& other) noexcept
+        : database_(std::exchange(other.database_, nullptr)), inner_(other.inner_) {}
     Transaction& operator=(Transaction&&) = delete;
     ~Transaction();
     Result<> commit();
 
    private:
     Database* database_;
+    bool inner_;
   };
-  Result<Transaction> begin();  // takes the write lock at once
+  Result<Transaction> begin();       // takes the write lock at once
+  Result<Transaction> begin_read();  // what is read until its end is of one moment; nothing is to be written in it
 
  private:
   struct Close {
     void operator()(sqlite3* database) const;
   };
+  Result<Transaction> begin(const char* outermost);
   Result<> migrate(const std::filesystem::path& path);
   std::unique_ptr<sqlite3, Close> database_;
 };

@@ -148,12 +148,14 @@ Result<std::vector<std::string>> ImageStore::repositories_with_blob(const std::s
 }
 
 Result<std::optional<ImageRecord>> ImageStore::find_manifest(const std::string& digest) {
+  Database::Transaction moment = TRY(database_.begin_read());
   auto ids = TRY(column("SELECT image FROM manifests WHERE digest = ?", {digest}));
   if (ids.empty()) return std::optional<ImageRecord>();
   return std::optional(TRY(read(ids.front(), digest)));
 }
 
 Result<ImageRecord> ImageStore::read(const std::string& id, const std::string& manifest) {
+  Database::Transaction moment = TRY(database_.begin_read());
   ImageRecord image;
   image.id = id;
   Statement query = TRY(database_.prepare("SELECT manifest, metadata_bytes, loaded_ns FROM images WHERE id = ?"));
@@ -178,16 +180,15 @@ Result<ImageRecord> ImageStore::read(const std::string& id, const std::string& m
 }
 
 Result<std::vector<ImageRecord>> ImageStore::list() {
+  Database::Transaction moment = TRY(database_.begin_read());
   std::vector<ImageRecord> images;
-  for (const std::string& id : TRY(column("SELECT id FROM images ORDER BY loaded_ns DESC, id"))) {
-    auto image = read(id);
-    if (!image && image.error().code == Errc::not_found) continue;  // somebody has just removed it
-    images.push_back(TRY(std::move(image)));
-  }
+  for (const std::string& id : TRY(column("SELECT id FROM images ORDER BY loaded_ns DESC, id")))
+    images.push_back(TRY(read(id)));
   return images;
 }
 
 Result<ImageRecord> ImageStore::find(std::string_view reference) {
+  Database::Transaction moment = TRY(database_.begin_read());
   std::string shown(reference.substr(0, 200));
   auto named = oci::Reference::parse(reference);
   if (named && named->digest.empty()) {

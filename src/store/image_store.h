@@ -38,6 +38,7 @@ struct ImageRecord {
   std::vector<LayerRecord> layers;      // lowest first
 };
 
+// What one call returns is of one moment, whatever other processes do meanwhile.
 // What changes something takes the events that tell of it, and records them in the same transaction.
 class ImageStore {
  public:

@@ -23,6 +23,8 @@ class Store {
   ImageStore& images() { return images_; }
   ContainerStore& containers() { return containers_; }
   EventStore& events() { return events_; }
+  // Records that are read and changed in it are nobody else's meanwhile. Not to be held while files are written.
+  Result<Database::Transaction> begin() { return database_.begin(); }
 
   // Held while content is added: nothing that no image names yet is swept away meanwhile. What earlier ones left
   // behind is swept first, when nobody else is at it.

@@ -10,7 +10,7 @@ import sys
 import tarfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from diatom import HomeTest, main  # noqa: E402
+from diatom import DEADLINE, HomeTest, main  # noqa: E402
 
 DOCKERS_FIELDS = ['Containers', 'CreatedAt', 'CreatedSince', 'Digest', 'ID', 'Repository', 'SharedSize', 'Size', 'Tag',
                   'UniqueSize', 'VirtualSize']
@@ -118,6 +118,18 @@ class SaveTest(HomeTest):
         self.diatom('save', '-o', folder / 'b.tar', 'busybox', 'nobody', code=1)
         self.assertEqual(os.listdir(folder), ['a.tar'])
 
+    def test_one_name_is_written_once_however_often_it_was_given(self):
+        data = self.diatom('save', 'busybox', 'busybox:latest', 'docker.io/library/busybox').stdout
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            [image] = json.load(archive.extractfile('manifest.json'))
+            index = json.load(archive.extractfile('index.json'))
+        self.assertEqual(image['RepoTags'], ['busybox:latest'])
+        self.assertEqual(len(index['manifests']), 1)
+
+    def test_a_folder_that_is_not_there_is_named(self):
+        said = self.diatom('save', '-o', '/no/such/x.tar', 'busybox', code=1).stderr
+        self.assertIn(b'write /no/such/x.tar', said)
+
     def test_a_full_disk_is_an_error(self):
         with open('/dev/full', 'wb') as full:
             process = self.home.popen('images', stdout=full, stderr=subprocess.DEVNULL)
@@ -131,6 +143,29 @@ class RemoveTest(HomeTest):
         self.assertEqual(result.stdout, b'Untagged: other:1\n')
         for name in (b'nobody', b'nothing'):
             self.assertIn(name, result.stderr)
+
+    def test_force_does_not_mind_what_is_not_there(self):
+        result = self.diatom('rmi', '-f', 'nobody', '--no-prune')
+        self.assertIn(b'nobody', result.stderr)
+        self.diatom('rmi', '-f', 'UPPER', code=1)
+
+    def test_a_container_keeps_its_image_or_is_not_made(self):
+        """The engine fails at once, and leaves the record: that is what is raced with."""
+        for round in range(8):
+            words = ('run', '--pull', 'never', 'busybox', 'true')
+            runs = [self.home.popen(*words, env={'DIATOM_QEMU': '/bin/false'}, stdin=subprocess.DEVNULL,
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+            removed = self.home.run('rmi', 'busybox')
+            said = [process.communicate(timeout=DEADLINE)[1] for process in runs]
+            made = self.home.containers()
+            with self.subTest(round=round, removed=removed.returncode, said=said):
+                self.assertEqual(removed.returncode, 1 if made else 0, removed.stderr)
+                self.assertEqual(self.home.run('image', 'inspect', 'busybox').returncode, 0 if made else 1)
+                if made:
+                    self.assertIn(b'a container was made from it', removed.stderr)
+                    self.diatom('rm', *made)
+                else:
+                    self.home.load_busybox()
 
     def test_import_takes_changes_and_a_message(self):
         tar = io.BytesIO()

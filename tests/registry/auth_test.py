@@ -198,6 +198,25 @@ class Basic(RegistryTest):
                 self.assertEqual({r.authorization for r in elsewhere.asked()}, {None})
                 self.assertGreaterEqual(len(elsewhere.blob_requests()), 3)
 
+    def test_another_host_does_not_hear_the_credentials_of_an_upload(self):
+        storage = Registry()
+        self.addCleanup(storage.close)
+        elsewhere = FaultProxy(storage.host)
+        self.addCleanup(elsewhere.close)
+        self.diatom('pull', '--creds', 'ann:se:cret', self.name)
+        for status in (307, 308):
+            with self.subTest(status):
+                self.proxy.heal()
+                elsewhere.forget()
+                new = f'{self.host}/moved/app{status}:latest'
+                self.diatom('tag', self.name, new)
+                # The first of all requests is challenged; the manifest goes where its blobs have gone.
+                self.proxy.add('(POST|PUT) ', redirect=elsewhere.url, status=status)
+                self.diatom('push', '--creds', 'ann:se:cret', new)
+                self.assertEqual(storage.digest(f'moved/app{status}'), self.image.manifest.digest)
+                self.assertEqual({r.authorization for r in self.proxy.asked('PUT')}, {'Basic ' + basic('ann', 'se:cret')})
+                self.assertEqual({r.authorization for r in elsewhere.asked()}, {None})
+
     def test_a_redirected_blob_is_resumed_where_it_lies(self):
         storage = Registry()
         self.addCleanup(storage.close)
@@ -272,6 +291,30 @@ class Bearer(RegistryTest):
         self.assert_is(self.private, self.image)
         self.assertEqual(len(self.tokens.granted), 2)
 
+    def test_a_fresh_token_that_is_refused_is_replaced_once(self):
+        self.tokens.stale = 1
+        self.diatom('pull', '--creds', 'ann:secret', self.private)
+        self.assert_is(self.private, self.image)
+        self.assertEqual(len(self.tokens.granted), 2)
+
+    def test_a_token_that_was_taken_back_is_replaced_once(self):
+        challenge = (f'Bearer realm="{self.tokens.url}/token",service="{self.tokens.service}",'
+                     'scope="repository:private/app:pull",error="invalid_token"')
+        on = 'GET .*' + self.image.layers[3].digest
+        self.proxy.add(on, status=401, headers={'Www-Authenticate': challenge})
+        said = self.refused('pull', '--creds', 'ann:secret', self.private, naming=(self.proxy.host,))
+        self.assertIn('access denied', said)
+        self.assertEqual(len(self.proxy.asked('GET', self.image.layers[3].digest)), 2)
+        self.assertEqual(len(self.tokens.granted), 2)
+        self.assert_nothing_here()
+
+    def test_a_fresh_token_that_does_not_suffice_is_not_replaced(self):
+        self.proxy.add('GET .*/manifests/', status=401, headers={'Www-Authenticate': (
+            f'Bearer realm="{self.tokens.url}/token",service="{self.tokens.service}",'
+            'scope="repository:private/app:pull",error="insufficient_scope"')})
+        self.refused('pull', '--creds', 'ann:secret', self.private)
+        self.assertEqual(len(self.tokens.granted), 1)
+
     def test_tokens_that_never_hold_are_given_up_on(self):
         self.tokens.stale = 1000
         self.refused('pull', '--creds', 'ann:secret', self.private, naming=(self.proxy.host,), timeout=60)
@@ -300,6 +343,56 @@ class Bearer(RegistryTest):
                 challenge = f'Bearer realm="{liar.url}/token",service="x",scope="repository:public/app:pull"'
                 self.proxy.add('.', status=401, headers={'Www-Authenticate': challenge})
                 self.refused('pull', self.public, timeout=60)
+        self.assert_nothing_here()
+
+    def redirecting_realm(self, to: str, status: int) -> FaultProxy:
+        """A token server that sends everybody on to another; the registry names it."""
+        front = FaultProxy(self.registry.host)
+        self.addCleanup(front.close)
+        front.add('/token', status=status, redirect=to)
+        challenge = f'Bearer realm="{front.url}/token",service="{self.tokens.service}",scope="repository:public/app:pull"'
+        self.proxy.add('.', status=401, headers={'Www-Authenticate': challenge}, times=1)
+        return front
+
+    def test_a_token_server_that_has_moved_is_followed(self):
+        for status in (301, 302, 303, 307, 308):
+            with self.subTest(status):
+                self.proxy.heal()
+                self.tokens.forget()
+                front = self.redirecting_realm(self.tokens.url, status)
+                self.diatom('pull', '--creds', 'ann:secret', self.public)
+                self.assertEqual({r.authorization for r in front.asked()}, {'Basic ' + basic('ann', 'secret')})
+                self.assertEqual({r.authorization for r in self.tokens.asked()}, {None})
+                self.assertEqual(set(self.scopes()), {'repository:public/app:pull'})
+                self.diatom('rmi', self.public)
+
+    def test_on_one_token_server_the_credentials_go_along(self):
+        self.proxy.heal()
+        front = FaultProxy(self.tokens.host)
+        self.addCleanup(front.close)
+        front.add('/old', status=302, headers={'Location': f'/token?service={self.tokens.service}&scope=repository:private/app:pull'
+                                               .replace(' ', '%20')})
+        challenge = f'Bearer realm="{front.url}/old",service="x",scope="repository:private/app:pull"'
+        self.proxy.add('.', status=401, headers={'Www-Authenticate': challenge}, times=1)
+        self.diatom('pull', '--creds', 'ann:secret', self.private)
+        self.assertEqual(self.tokens.granted[-1][0], 'ann')
+
+    def test_token_servers_that_send_one_on_for_ever(self):
+        front = self.redirecting_realm('', 302)
+        front.faults[0].headers = {'Location': '/token'}
+        self.assertIn('one too many', self.refused('pull', self.public, naming=(self.proxy.host,)))
+        self.assertEqual(len(front.asked()), 6)
+
+    def test_a_refresh_token_is_not_sent_on_to_another(self):
+        config = self.home.path / 'user/.docker/config.json'
+        config.parent.mkdir()
+        config.write_text(json.dumps({'auths': {self.proxy.host: {'auth': basic('ann', ''), 'identitytoken': REFRESH_TOKEN}}}))
+        for status in (302, 307, 308):
+            with self.subTest(status):
+                self.proxy.heal()
+                front = self.redirecting_realm(self.tokens.url, status)
+                self.refused('pull', self.public, naming=(front.host.split(':')[0],))
+                self.assertEqual(self.tokens.asked(), [])
         self.assert_nothing_here()
 
     def test_login_asks_the_token_server(self):

@@ -94,6 +94,28 @@ class KilledAtEachStep(CrashTest):
                 self.assertEqual(self.home.files(), self.empty)
 
 
+    def test_what_was_killed_is_shown_by_nobody_and_gone_after_any_pull(self):
+        other = self.layout.image('another', [layer({'x': b'x'})])
+        self.push('another')
+        with UserHome() as fresh:
+            self.diatom('pull', f'{self.proxy.host}/another', home=fresh)
+            alone = fresh.files()
+        process = self.stalled_pull('GET .*' + self.image.layers[4].digest, 500)
+        process.kill()
+        process.wait(DEADLINE)
+        self.proxy.heal()
+        left = self.home.files()
+        self.assertGreater(left, self.empty)
+        for words in (('images', '-a', '-q'), ('images', '-q', '-f', 'dangling=true'), ('ps', '-aq')):
+            self.assertEqual(self.diatom(*words).stdout, b'')
+        self.refused('history', self.name)
+        self.refused('image', 'inspect', self.image.id)
+        self.assertEqual(self.home.files(), left)  # who only looks changes nothing
+        self.diatom('pull', f'{self.proxy.host}/another')
+        self.assert_is(f'{self.proxy.host}/another', other)
+        self.assertEqual(self.home.files(), alone)
+
+
 class KilledAtAnyMoment(CrashTest):
     def test_kill_at_any_moment(self):
         """Moments spread over the time that a pull takes: many fall on what no request marks, the writing and the commit."""

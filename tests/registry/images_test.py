@@ -89,7 +89,9 @@ class Names(ImagesTest):
         self.diatom('push', '-a', f'{self.registry.host}/pushed')
         self.diatom('rmi', f'{self.registry.host}/pushed:v1')
         self.assertEqual(self.registry_names('a/one:v1'), [f'{self.registry.host}/pushed'])
-        self.diatom('rmi', f'{self.registry.host}/pushed:v2')
+        digest = f'{self.registry.host}/pushed@{self.one.manifest.digest}'
+        self.assertEqual(self.lines('rmi', f'{self.registry.host}/pushed:v2'),
+                         [f'Untagged: {self.registry.host}/pushed:v2', f'Untagged: {digest}'])
         self.assertEqual(self.registry_names('a/one:v1'), [])
         self.assertEqual(sorted(self.names()), ['a/one:v1', 'a/two:v1', 'three:v3'])
 
@@ -134,6 +136,71 @@ class Names(ImagesTest):
         self.home.run('image', 'prune', '-a', stdin=b'')
         self.home.run('image', 'prune', '-a', stdin=b'n\n')
         self.assertEqual(len(self.here()), 3)
+
+
+class Damaged(ImagesTest):
+    """What a bad disk or a careless hand does to an image's config harms no other image."""
+
+    def setUp(self):
+        super().setUp()
+        self.push('three:v3', 'three:v3')
+        self.name = f'{self.proxy.host}/three:v3'
+        self.diatom('rmi', 'three:v3')
+        self.diatom('pull', self.name)
+        self.diatom('image', 'prune', '-f')  # which sweeps
+        self.whole = self.home.files()
+
+    def damages(self):
+        """Each is done to a config that is whole: missing, empty, cut short, changed."""
+        config = self.home.path / 'home/blobs/sha256' / self.three.id[7:]
+        text = config.read_bytes()
+        for left in (None, b'', text[:-9], text.replace(b'2023', b'2024')):
+            config.unlink()
+            if left is not None:
+                config.write_bytes(left)
+            yield left
+            self.diatom('pull', self.name)
+            self.assertEqual(config.read_bytes(), text)
+
+    def test_the_others_are_listed_and_this_one_is_marked(self):
+        for _ in self.damages():
+            result = self.diatom('images', '--format', '{{.Repository}}:{{.Tag}} {{.CreatedSince}}')
+            rows = dict(line.rsplit(' ', 1) for line in result.stdout.decode().splitlines() if line.endswith('damaged'))
+            self.assertEqual(list(rows), [self.name])
+            self.assertEqual(len(result.stdout.splitlines()), 3)
+            said = result.stderr.decode()
+            for word in ('warning', self.name, 'pull', f'diatom rmi {self.name}'):
+                self.assertIn(word, said)
+            self.assertEqual(self.diatom('images', 'a/one').stderr, b'')
+            self.assertEqual(len(json.loads(self.diatom('images', '--json').stdout)), 3)
+
+    def test_what_reads_it_says_what_to_do(self):
+        for _ in self.damages():
+            for words in (('inspect', self.name), ('image', 'inspect', self.three.id[7:19]), ('history', self.name),
+                          ('save', '-o', self.home.path / 'x.tar', self.name)):
+                said = self.refused(*words)
+                self.assertTrue('pull' in said and ('damaged' in said or 'not in the store' in said), said)
+            self.diatom('inspect', 'a/one:v1')
+
+    def test_a_pull_makes_it_whole(self):
+        for policy in ('always', 'newer', 'missing'):
+            for _ in self.damages():
+                self.diatom('pull', '--policy', policy, self.name)
+                self.assert_is(self.name, self.three)
+                self.assertEqual(self.home.files(), self.whole)
+
+    def test_a_load_makes_it_whole(self):
+        for _ in self.damages():
+            self.diatom('load', '-i', self.layout.folder)
+            self.assert_is('three:v3', self.three)
+            self.diatom('rmi', 'three:v3')
+
+    def test_it_can_be_removed(self):
+        for words in (('rmi', self.name), ('rmi', self.three.id), ('image', 'prune', '-a', '-f')):
+            for _ in self.damages():
+                self.diatom(*words)
+                self.assertNotIn(self.three.id, self.here())
+                self.assertEqual([f for f in self.home.files() if self.three.id[7:] in f], [])
 
 
 class Listings(ImagesTest):

@@ -115,6 +115,34 @@ class Push(PushTest):
         self.diatom('push', new)
         self.assertEqual(self.target.digest('other:v1'), self.images['gzip'].manifest.digest)
 
+    def test_an_upload_that_is_sent_elsewhere_arrives_there_whole(self):
+        elsewhere = FaultProxy(self.target.host)
+        self.addCleanup(elsewhere.close)
+        for number, (on, status) in enumerate((('PUT .*/blobs/', 307), ('PUT .*/blobs/', 308), ('(PUT|POST) ', 308))):
+            with self.subTest(on=on, status=status):
+                self.way.heal()
+                elsewhere.forget()
+                new = self.pulled_as('gzip', f'moved{number}:v1')
+                self.way.without_mounts = elsewhere.without_mounts = True  # what is there already is sent again
+                self.way.add(on, redirect=elsewhere.url, status=status)
+                self.diatom('push', new)
+                self.assertEqual(len(elsewhere.asked('PUT', '/blobs/uploads/')), 3)
+                self.assertEqual(self.target.digest(f'moved{number}:v1'), self.images['gzip'].manifest.digest)
+
+    def test_an_upload_follows_no_redirect_that_makes_it_a_get(self):
+        elsewhere = FaultProxy(self.target.host)
+        self.addCleanup(elsewhere.close)
+        for status in (301, 302, 303):
+            with self.subTest(status):
+                self.way.heal()
+                self.way.add('POST ', redirect=elsewhere.url, status=status)
+                self.refused('push', self.pulled_as('gzip', 'copy:v1'), naming=(str(status),))
+                self.assertEqual(elsewhere.asked(), [])
+
+    def test_uploads_that_are_sent_on_for_ever(self):
+        self.way.add('POST ', redirect=self.way.url, status=307)
+        self.assertIn('one too many', self.refused('push', self.pulled_as('gzip', 'copy:v1'), naming=(self.way.host,)))
+
     def test_what_fails_at_first_is_sent_again(self):
         cases = ('POST .*/blobs/uploads', 'PUT .*/blobs/uploads', 'PUT .*/manifests/', 'HEAD .*/blobs/')
         for number, on in enumerate(cases):

@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from diatom import DEADLINE, main  # noqa: E402
+from registry import Registry  # noqa: E402
 from registry_case import RegistryTest  # noqa: E402
 from registry_images import layer, noise  # noqa: E402
 
@@ -104,6 +105,41 @@ class Sharing(RegistryTest):
         self.diatom('pull', f'{self.proxy.host}/zstd')
         info = self.assert_is(f'{self.proxy.host}/zstd', self.zstd)
         self.assertIn(info['RootDevice'][1]['Path'], before)
+
+    def test_two_names_of_one_image_keep_the_packings_they_came_by(self):
+        """One config, two manifests: the same layers, gzip and zstd."""
+        name = f'{self.proxy.host}/twice'
+        tars = [layer({'base': noise(50_000, 7)}), layer({'top': noise(5_000, 8)})]
+        gzip, zstd = (self.layout.image(packing, tars, packing) for packing in ('gzip', 'zstd'))
+        self.assertEqual(gzip.id, zstd.id)
+        self.assertNotEqual(gzip.manifest.digest, zstd.manifest.digest)
+        both = {'gzip': gzip, 'zstd': zstd}
+        for tag in both:
+            self.push(tag, f'twice:{tag}')
+            self.diatom('pull', f'{name}:{tag}')
+        self.assertEqual(self.here(), [gzip.id, gzip.id])
+        self.assertEqual(set(self.inspect(f'{name}:gzip')['RepoDigests']),
+                         {f'{name}@{image.manifest.digest}' for image in both.values()})
+        target = Registry()
+        self.addCleanup(target.close)
+        for tag, image in both.items():
+            self.diatom('tag', f'{name}:{tag}', f'{target.host}/copy:{tag}')
+            self.assertIn(image.manifest.digest, self.diatom('push', f'{target.host}/copy:{tag}').stdout.decode())
+        for tag, image in both.items():
+            self.assertEqual(target.digest(f'copy:{tag}'), image.manifest.digest)
+            self.assertEqual(target.inspect(f'copy:{tag}')['Layers'], [blob.digest for blob in image.layers])
+        # Its names go, what the registries call it among them; and with the last one that packing's blobs.
+        digest = gzip.manifest.digest
+        for gone in (f'{target.host}/copy:gzip', f'{name}:gzip', f'{target.host}/copy@{digest}', f'{name}@{digest}'):
+            self.diatom('rmi', gone)
+            self.assert_is(f'{name}:zstd', zstd)
+        self.diatom('push', f'{target.host}/copy:zstd')
+        self.diatom('tag', f'{name}:zstd', f'{target.host}/again:v1')
+        self.diatom('push', f'{target.host}/again:v1')
+        self.assertEqual(target.digest('again:v1'), zstd.manifest.digest)
+        self.diatom('image', 'prune', '-f')  # which sweeps
+        for packing, kept in ((zstd, True), (gzip, False)):
+            self.assertEqual([f'blobs/sha256/{b.digest[7:]}' in self.home.files() for b in packing.layers], [kept] * 2, packing)
 
     def test_an_image_that_is_removed_while_it_is_pulled_again(self):
         self.diatom('pull', f'{self.proxy.host}/one')

@@ -93,6 +93,16 @@ class PrivateAuthority(RegistryTest):
         self.refused('pull', '--cert-dir', self.certificates, f'{front.host}/app:latest', naming=(front.host,), timeout=60)
         self.assertEqual(plain.asked(), [])
 
+    def test_credentials_for_a_token_do_not_go_on_by_http(self):
+        plain = FaultProxy(self.registry.host)
+        self.addCleanup(plain.close)
+        front = FaultProxy(self.registry.host, self.server)
+        self.addCleanup(front.close)
+        front.add('/token', redirect=plain.url)
+        front.add('.', status=401, headers={'Www-Authenticate': f'Bearer realm="{front.url}/token",service="x"'})
+        self.refused('pull', '--creds', 'ann:secret', '--cert-dir', self.certificates, f'{front.host}/app:latest',
+                     naming=(front.host, 'plain HTTP'), timeout=60)
+        self.assertEqual(plain.asked(), [])
 
     def test_an_upload_does_not_go_on_by_http(self):
         self.diatom('pull', '--cert-dir', self.certificates, self.name)

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/text.h"
 #include "image/registry/api_error.h"
+#include "image/registry/redirect.h"
 #include "image/registry/url.h"
 
 namespace diatom::image {
@@ -40,7 +41,19 @@ std::string param(const Challenge& challenge, const std::string& name) {
   return found == challenge.params.end() ? "" : found->second;
 }
 
+std::vector<Challenge> challenges_of(const HttpHead& head) {
+  std::vector<Challenge> all;
+  for (std::string_view header : head.headers.all("www-authenticate"))
+    std::ranges::move(parse_challenges(header), std::back_inserter(all));
+  return all;
+}
+
 }  // namespace
+
+bool refuses_token(const HttpHead& head) {
+  auto chosen = choose_challenge(challenges_of(head));
+  return chosen && chosen->scheme == "bearer" && param(*chosen, "error") == "invalid_token";
+}
 
 Result<TokenAnswer> parse_token_answer(std::string_view body) {
   json document = json::parse(body, nullptr, false);
@@ -76,10 +89,7 @@ HttpResult<std::string> Authorizer::authorization(const Scopes& scopes) {
 
 HttpResult<bool> Authorizer::challenged(const HttpHead& head, bool over_tls, const std::string& used,
                                         const Scopes& scopes) {
-  std::vector<Challenge> all;
-  for (std::string_view header : head.headers.all("www-authenticate"))
-    std::ranges::move(parse_challenges(header), std::back_inserter(all));
-  auto chosen = choose_challenge(all);
+  auto chosen = choose_challenge(challenges_of(head));
   if (!chosen) return false;
 
   std::lock_guard guard(lock_);
@@ -158,14 +168,29 @@ HttpResult<Authorizer::Token> Authorizer::fetch_token(const Scopes& scopes) {
   std::string body;
   HttpRequest request = token_request(scopes, body);
   auto asked = Clock::now();
-  auto reply = fetch(sessions_, request, body, largest_answer);
+  auto reply = fetch_redirected(request, body);
   if (!reply) {
-    if (reply.error().fault == HttpFault::cancelled || reply.error().fault == HttpFault::final)
-      return std::unexpected(reply.error());
+    if (reply.error().fault == HttpFault::cancelled) return std::unexpected(reply.error());
     return refuse(printable(reply.error().why));
   }
   if (reply->head.status != 200) return std::unexpected(refused(*reply));
   return read_token(*reply, asked);
+}
+
+HttpResult<HttpReply> Authorizer::fetch_redirected(HttpRequest request, const std::string& body) {
+  for (int redirects = 0;; ++redirects) {
+    auto reply = fetch(sessions_, request, body, largest_answer);
+    if (!reply) return reply;
+    std::string before = request.url;
+    auto followed = follow_redirect(reply->head, request, redirects, origin_of(before)->host);
+    if (!followed) return std::unexpected(followed.error());
+    if (!*followed) return reply;
+    // There is a refresh token in the body, which is as good as a password.
+    if (!body.empty() && origin_of(request.url) != origin_of(before))
+      return std::unexpected(final_failure(
+          Errc::image_pull,
+          "it redirects to " + printable(request.url) + ", and what was meant for the one is not told to the other"));
+  }
 }
 
 HttpFailure Authorizer::refused(const HttpReply& reply) const {

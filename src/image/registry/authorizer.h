@@ -42,6 +42,7 @@ class Authorizer {
   };
   HttpResult<std::string> bearer(const Scopes& scopes);
   HttpResult<Token> fetch_token(const Scopes& scopes);
+  HttpResult<HttpReply> fetch_redirected(HttpRequest request, const std::string& body);
   HttpRequest token_request(const Scopes& scopes, std::string& body) const;
   HttpResult<Token> read_token(const HttpReply& reply, std::chrono::steady_clock::time_point asked);
   HttpFailure refused(const HttpReply& reply) const;
@@ -60,6 +61,9 @@ class Authorizer {
   std::map<std::string, Token> tokens_;
   std::string identity_token_;
 };
+
+// Whether the token itself is refused (RFC 6750, 3.1), rather than what it is good for.
+bool refuses_token(const HttpHead& head);
 
 // A token server's answer. Errors say what is wrong with it.
 struct TokenAnswer {

@@ -30,14 +30,29 @@ std::unexpected<Error> in_file(Error error, const fs::path& path) {
   return std::unexpected(std::move(error));
 }
 
-// A link (people keep such files elsewhere) stays one: what it points to is replaced.
-Result<> write_private(const fs::path& path, const std::string& text) {
-  std::error_code error;
-  fs::path real = fs::weakly_canonical(path, error);
-  if (error) real = path;
-  TRY(make_directories(real.parent_path()));
-  return replace_file(real, text);  // which makes files of mode 0600
-}
+// A file that is read, changed and written, by one process of ours at a time: else one of two logins at once would be
+// lost. docker and podman take no locks. A link (people keep such files elsewhere) stays one: what it points to is
+// replaced.
+class LockedFile {
+ public:
+  static Result<LockedFile> open(const fs::path& path) {
+    std::error_code error;
+    fs::path real = fs::weakly_canonical(path, error);
+    if (error) real = path;
+    TRY(make_directories(real.parent_path()));
+    fs::path lock = real.string() + ".lock";
+    return LockedFile(std::move(real), TRY(FileLock::acquire(lock)), TemporaryPath(lock));
+  }
+  Result<std::string> read() const { return read_if_there(path_); }
+  Result<> write(const std::string& text) const { return replace_file(path_, text); }  // of mode 0600
+
+ private:
+  LockedFile(fs::path path, FileLock lock, TemporaryPath lock_file)
+      : path_(std::move(path)), lock_(std::move(lock)), lock_file_(std::move(lock_file)) {}
+  fs::path path_;
+  FileLock lock_;
+  TemporaryPath lock_file_;  // goes before the lock does: nothing is left in a folder that is others', too
+};
 
 }  // namespace
 
@@ -95,8 +110,10 @@ Result<std::string> CredentialStore::store(const std::string& registry, const Cr
     TRY(helper.store(docker_server_name(registry), credentials));
     return helper.program();
   }
+  LockedFile file = TRY(LockedFile::open(chosen->path));
+  text = TRY(file.read());
   std::string with = TRY(add_credentials(text, registry, credentials, chosen->style));
-  TRY(write_private(chosen->path, with));
+  TRY(file.write(with));
   return chosen->path.string();
 }
 
@@ -113,8 +130,11 @@ Result<std::vector<std::string>> CredentialStore::erase(const std::string& regis
         places.push_back(helper.program());
       }
     }
+    if (!TRY(remove_credentials(text, registry))) continue;  // nothing to write, perhaps no place to write to
+    LockedFile locked = TRY(LockedFile::open(file.path));
+    text = TRY(locked.read());
     if (auto without = TRY(remove_credentials(text, registry))) {
-      TRY(write_private(file.path, *without));
+      TRY(locked.write(*without));
       places.push_back(file.path.string());
     }
   }

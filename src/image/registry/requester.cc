@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "image/registry/api_error.h"
+#include "image/registry/redirect.h"
 #include "image/registry/url.h"
 
 namespace diatom::image {
@@ -12,7 +13,6 @@ namespace {
 
 using Scheme = Endpoint::Scheme;
 
-constexpr int most_redirects = 5;
 constexpr size_t largest_error_body = 64 << 10;
 // Where plain HTTP is an alternative, TLS has to show itself soon; it gets all the time it needs once that has failed.
 constexpr std::chrono::seconds short_handshake{3};
@@ -24,24 +24,24 @@ Scopes scopes_of(const EndpointConfig& endpoint, const ApiCall& call) {
   return scopes;
 }
 
-bool is_redirect(const HttpHead& head) {
-  return (head.status == 301 || head.status == 302 || head.status == 303 || head.status == 307 || head.status == 308) &&
-         head.headers.get("location").has_value();
-}
-
-// What was meant for the registry alone stays with it.
-void leave_origin(HttpRequest& request) {
-  std::erase_if(request.headers, [](const std::string& header) { return header.starts_with("Authorization:"); });
-  request.tls.client_cert.clear();
-  request.tls.client_key.clear();
-}
-
 std::unexpected<HttpFailure> refuse_redirect(const Endpoint& endpoint, std::string_view to, std::string_view why) {
   return std::unexpected(
       final_failure(Errc::image_pull, fmt::format("{} redirects to {}: {}", endpoint.config.host, printable(to), why)));
 }
 
-// Sends once and follows redirects (of what has no body).
+// For each attempt, and each redirect, from its beginning.
+HttpResult<bool> open_body(const ApiCall& call, HttpRequest& request, ApiAnswer& answer) {
+  if (!call.open_body) return true;
+  auto body = call.open_body();
+  if (!body) return std::unexpected(final_failure(body.error()));
+  answer.sent_body = std::move(*body);
+  request.body = answer.sent_body.get();
+  request.body_bytes = call.body_bytes;
+  request.on_sent = call.on_sent;
+  return true;
+}
+
+// Sends once and follows redirects.
 HttpResult<ApiAnswer> exchange(SessionPool& sessions, Endpoint& endpoint, const ApiCall& call, Scheme scheme,
                                const std::string& authorization) {
   ApiAnswer answer;
@@ -65,36 +65,20 @@ HttpResult<ApiAnswer> exchange(SessionPool& sessions, Endpoint& endpoint, const 
   if (scheme == Scheme::https && endpoint.config.plain_allowed && endpoint.scheme == Scheme::unknown &&
       !endpoint.handshake_failed)
     request.connect_timeout = short_handshake;
-  if (call.open_body) {
-    auto body = call.open_body();
-    if (!body) return std::unexpected(final_failure(body.error()));
-    answer.sent_body = std::move(*body);
-    request.body = answer.sent_body.get();
-    request.body_bytes = call.body_bytes;
-    request.on_sent = call.on_sent;
-  }
   answer.session = sessions.lease();
   for (int redirects = 0;; ++redirects) {
+    if (auto opened = open_body(call, request, answer); !opened) return std::unexpected(opened.error());
     auto head = answer.session->send(request);
     if (!head) return std::unexpected(head.error());
     answer.head = std::move(*head);
     answer.url = request.url;
-    if (!is_redirect(answer.head) || request.body != nullptr) return answer;
-    std::string location(*answer.head.headers.get("location"));
-    if (redirects == most_redirects) return refuse_redirect(endpoint, location, "that is one too many");
-    auto next = resolve_url(request.url, location);
-    if (!next) return refuse_redirect(endpoint, location, "that is no URL");
-    auto next_origin = *origin_of(*next);
-    if (origin->scheme == "https" && next_origin.scheme == "http" && endpoint.config.tls.verify)
-      return refuse_redirect(endpoint, *next, "what was asked by TLS must not be fetched by plain HTTP");
-    if (next_origin != *origin) {
-      leave_origin(request);
-      answer.redirected = true;
-    }
-    origin = next_origin;
-    request.url = *next;
+    auto followed = follow_redirect(answer.head, request, redirects, endpoint.config.host);
+    if (!followed) return std::unexpected(followed.error());
+    if (!*followed) return answer;
+    if (origin_of(request.url) != origin_of(answer.url)) answer.redirected = true;
     // The connection stays for the next exchange only when this answer is read to its end.
-    if (auto rest = answer.session->read_all(largest_error_body); !rest) answer.session->finish();
+    [[maybe_unused]] auto rest = answer.session->read_all(largest_error_body);
+    answer.session->finish();
   }
 }
 
@@ -132,11 +116,19 @@ HttpResult<ApiAnswer> exchange_by_scheme(SessionPool& sessions, Endpoint& endpoi
 
 HttpResult<ApiAnswer> authorized(SessionPool& sessions, Endpoint& endpoint, const ApiCall& call) {
   Scopes scopes = scopes_of(endpoint.config, call);
-  for (bool renewed = false;; renewed = true) {
+  bool fresh = false;     // what we show was fetched for this call
+  bool replaced = false;  // a token that we had was refused
+  for (;;) {
     auto authorization = endpoint.authorizer.authorization(scopes);
     if (!authorization) return std::unexpected(authorization.error());
     auto answer = exchange_by_scheme(sessions, endpoint, call, *authorization);
-    if (!answer || answer->head.status != 401 || renewed || answer->redirected) return answer;
+    if (!answer || answer->head.status != 401 || answer->redirected) return answer;
+    // A token may be revoked, or not have come to all of a registry's machines yet: it is replaced once. That it does
+    // not suffice, when it is fresh, another would not change.
+    bool again = authorization->empty() ? !fresh : !replaced && (!fresh || refuses_token(answer->head));
+    if (!again) return answer;
+    fresh = true;
+    replaced = !authorization->empty();
     auto worth_trying =
         endpoint.authorizer.challenged(answer->head, answer->url.starts_with("https:"), *authorization, scopes);
     if (!worth_trying) return std::unexpected(worth_trying.error());

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "image/registry/credential_helper.h"
@@ -115,6 +117,43 @@ TEST_F(CredentialStoreTest, ALinkedFileStaysALink) {
   ASSERT_TRUE(CredentialStore("", token_).store("q.io", {"me", "p", ""}));
   EXPECT_TRUE(fs::is_symlink(home_.path() / ".docker/config.json"));
   EXPECT_THAT(*read_file(real), HasSubstr("q.io"));
+}
+
+// Processes, as logins are; all begin when the last of them is there.
+TEST_F(CredentialStoreTest, LoginsAndLogoutsAtOnceLoseNothing) {
+  constexpr int pairs = 10;
+  CredentialStore store("", token_);
+  auto server = [](const char* kind, int i) { return kind + std::to_string(i) + ".example"; };
+  for (int i = 0; i < pairs; ++i) ASSERT_TRUE(store.store(server("goes", i), {"me", "p", ""}));
+  ASSERT_TRUE(store.store("stays.example", {"me", "p", ""}));
+  int gate[2];
+  ASSERT_EQ(::pipe(gate), 0);
+  std::vector<pid_t> children;
+  for (int i = 0; i < 2 * pairs; ++i) {
+    pid_t pid = ::fork();
+    ASSERT_GE(pid, 0);
+    children.push_back(pid);
+    if (pid != 0) continue;
+    ::close(gate[1]);
+    char byte = 0;
+    if (::read(gate[0], &byte, 1) != 0) ::_exit(2);
+    bool done = i < pairs ? store.store(server("comes", i), {"me", "p", ""}).has_value()
+                          : store.erase(server("goes", i - pairs)).has_value();
+    ::_exit(done ? 0 : 1);
+  }
+  ::close(gate[1]);
+  ::close(gate[0]);
+  for (pid_t child : children) {
+    int status = -1;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  }
+  for (int i = 0; i < pairs; ++i) {
+    EXPECT_TRUE(*store.find(server("comes", i), "")) << i;
+    EXPECT_FALSE(*store.find(server("goes", i), "")) << i;
+  }
+  EXPECT_TRUE(*store.find("stays.example", ""));
+  EXPECT_THAT(*list_directory(home_.path() / ".docker"), ElementsAre("config.json")) << "no lock is left";
 }
 
 TEST_F(CredentialStoreTest, UsesTheHelperThatTheFileNames) {

@@ -36,6 +36,13 @@ ContainerRecord record(const std::string& id, const std::string& name, const std
 
 class ContainerStoreTest : public test::StoreTest {
  protected:
+  ContainerStoreTest() { EXPECT_TRUE(add_image("image")); }
+
+  // The record alone.
+  Result<> add_image(const std::string& image) {
+    Database database = TRY(Database::open(paths_.database()));
+    return database.execute(("INSERT INTO images VALUES ('" + image + "', 'manifest', 1, 1)").c_str());
+  }
   ContainerStore& containers() { return store_->containers(); }
   // A process that owns a running container, in a store of its own.
   std::unique_ptr<Victim> owner(const ContainerRecord& container) {
@@ -87,6 +94,42 @@ TEST_F(ContainerStoreTest, RefusesANameThatIsTakenAndChangesNothing) {
   EXPECT_EQ(refused.error().code, Errc::already_exists);
   EXPECT_THAT(refused.error().message, HasSubstr("\"one\""));
   EXPECT_EQ(containers().list()->size(), 1U);
+}
+
+TEST_F(ContainerStoreTest, RecordsNoContainerOfAnImageThatHasGone) {
+  auto other = open();
+  ASSERT_TRUE(other->images().remove("image"));
+  auto refused = containers().insert(record(id('a'), "one"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::not_found);
+  EXPECT_THAT(refused.error().message, HasSubstr("busybox"));
+  EXPECT_THAT(containers().list().value(), IsEmpty());
+  ASSERT_TRUE(add_image("image"));
+  EXPECT_TRUE(containers().insert(record(id('a'), "one")));
+}
+
+// One makes containers, the other removes what no container was made of, as `rmi` does.
+TEST_F(ContainerStoreTest, AnImageThatIsUsedIsNotRemovedByAnotherProcess) {
+  for (int round = 0; round < 20; ++round) {
+    std::string image = sha256_hex(std::to_string(round));
+    ASSERT_TRUE(add_image(image));
+    std::atomic<bool> removed{false};
+    std::thread remover([&] {
+      auto own = open();
+      auto transaction = own->begin();
+      ASSERT_TRUE(transaction) << test::error_of(transaction);
+      if (own->containers().count_of_image(image).value() > 0) return;
+      ASSERT_TRUE(own->images().remove(image));
+      ASSERT_TRUE(transaction->commit());
+      removed = true;
+    });
+    ContainerRecord container = record(sha256_hex("c" + std::to_string(round)), "c" + std::to_string(round));
+    container.image = image;
+    auto made = containers().insert(container);
+    remover.join();
+    EXPECT_NE(made.has_value(), removed.load()) << "either the container or the removal came first";
+    EXPECT_EQ(store_->images().find("sha256:" + image).has_value(), made.has_value());
+  }
 }
 
 TEST_F(ContainerStoreTest, FindsByIdNameAndPrefix) {

@@ -75,6 +75,19 @@ TEST_F(ContentStoreTest, ReadsNoDocumentBeyondFourMebibytes) {
   EXPECT_EQ(read_blob(paths_, put(std::string((4 << 20) + 1, 'x')).digest).error().code, Errc::invalid_argument);
 }
 
+TEST_F(ContentStoreTest, TellsADamagedDocument) {
+  Blob blob = put("document");
+  for (const char* damaged : {"docu", "documenT", ""}) {
+    ASSERT_TRUE(replace_file(paths_.blobs() / blob.digest.hex(), damaged));
+    auto refused = read_blob(paths_, blob.digest);
+    ASSERT_FALSE(refused) << damaged;
+    EXPECT_EQ(refused.error().code, Errc::internal);
+    EXPECT_THAT(refused.error().message, testing::HasSubstr(blob.digest.text()));
+  }
+  put("document");
+  EXPECT_TRUE(read_blob(paths_, blob.digest)) << "put again, it is whole again";
+}
+
 TEST_F(ContentStoreTest, HasNothingHalfWrittenUnderADigestAfterAnyKill) {
   for (size_t round = 1; round <= 5; ++round) {
     test::Victim victim([&](auto tell) {

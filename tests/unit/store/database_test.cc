@@ -91,6 +91,45 @@ TEST(Database, UndoesATransactionThatWasNotCommitted) {
   EXPECT_EQ(scalar(*database, "SELECT count(*) FROM images"), "1");
 }
 
+TEST(Database, ATransactionInsideAnotherIsAPartOfIt) {
+  ScratchDirectory scratch{test::memory_directory()};
+  auto database = Database::open(scratch / "db");
+  auto put = [&](const char* id) {
+    return database->execute(("INSERT INTO images VALUES ('" + std::string(id) + "', 'm', 1, 2)").c_str()).has_value();
+  };
+  for (bool committed : {false, true}) {
+    auto outer = database->begin();
+    ASSERT_TRUE(put("outer"));
+    {
+      auto undone = database->begin();
+      ASSERT_TRUE(undone) << test::error_of(undone);
+      ASSERT_TRUE(put("undone"));
+    }
+    auto inner = database->begin();
+    ASSERT_TRUE(put("inner"));
+    ASSERT_TRUE(database->begin_read());
+    ASSERT_TRUE(inner->commit());
+    EXPECT_EQ(scalar(*database, "SELECT group_concat(id) FROM images"), "inner,outer");
+    if (!committed) continue;
+    ASSERT_TRUE(outer->commit());
+  }
+  EXPECT_EQ(scalar(*database, "SELECT group_concat(id) FROM images"), "inner,outer");
+  EXPECT_TRUE(database->begin()) << "all of them have ended";
+}
+
+TEST(Database, WhatIsReadInOneTransactionIsOfOneMoment) {
+  ScratchDirectory scratch{test::memory_directory()};
+  auto reader = Database::open(scratch / "db");
+  auto writer = Database::open(scratch / "db");
+  {
+    auto moment = reader->begin_read();
+    EXPECT_EQ(scalar(*reader, "SELECT count(*) FROM images"), "0");
+    ASSERT_TRUE(writer->execute("INSERT INTO images VALUES ('a', 'm', 1, 2)"));
+    EXPECT_EQ(scalar(*reader, "SELECT count(*) FROM images"), "0");
+  }
+  EXPECT_EQ(scalar(*reader, "SELECT count(*) FROM images"), "1");
+}
+
 TEST(Database, ShowsReadersTheStateBeforeAnotherOnesTransaction) {
   ScratchDirectory scratch{test::memory_directory()};
   auto writer = Database::open(scratch / "db");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "base/hash.h"
@@ -185,6 +186,33 @@ TEST_F(ImageStoreTest, RemovesOneNameAndKeepsTheImage) {
   ASSERT_TRUE(images().remove_tag("docker.io/library/x:latest"));
   EXPECT_FALSE(images().find("x"));
   EXPECT_EQ(images().find("y")->id, hex('a'));
+}
+
+// Whoever looks sees each image whole or not at all, while another process adds and removes it.
+TEST_F(ImageStoreTest, ReadsEachImageAsOfOneMoment) {
+  ImageRecord record = image(hex('a'), {hex('1'), hex('2'), hex('3')});
+  record.tags = {"docker.io/library/x:latest"};
+  record.digests = {{"docker.io/library/x", hex('e')}};
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    auto own = open();
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_TRUE(own->images().put(record));
+      EXPECT_TRUE(own->images().remove(hex('a')));
+    }
+    done = true;
+  });
+  auto whole = [](const ImageRecord& seen) {
+    return seen.layers.size() == 3 && seen.tags.size() == 1 && seen.digests.size() == 1;
+  };
+  while (!done) {
+    auto found = images().find("x");
+    EXPECT_TRUE(found ? whole(*found) : found.error().code == Errc::not_found);
+    auto list = images().list();
+    ASSERT_TRUE(list) << test::error_of(list);
+    EXPECT_TRUE(std::ranges::all_of(*list, whole));
+  }
+  other.join();
 }
 
 TEST_F(ImageStoreTest, SweepsNothingWhileSomebodyAdds) {

@@ -63,6 +63,7 @@ TEST_F(HomeTest, SurvivesManyShortContainersAtOnce) {
   constexpr int processes = 6;
   constexpr int rounds = 12;
   ASSERT_TRUE(Store::open(paths_));
+  ASSERT_TRUE(Database::open(paths_.database())->execute("INSERT INTO images VALUES ('image', 'manifest', 1, 1)"));
   auto work = [this](int process, auto tell) {
     for (int round = 0; round < rounds; ++round) {
       auto store = Store::open(paths_);
@@ -81,6 +82,7 @@ TEST_F(HomeTest, SurvivesManyShortContainersAtOnce) {
       ContainerRecord record;
       record.id = id;
       record.name = id.substr(0, 8);
+      record.image = "image";
       record.state = "starting";
       record.auto_remove = true;
       if (auto done = containers.insert(record); !done) say(done.error());
