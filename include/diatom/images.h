@@ -45,6 +45,7 @@ struct ImageDefaults {
   std::vector<std::string> env;
   std::string working_dir;
   std::string user;
+  std::vector<std::string> exposed_ports;  // "80/tcp"
 };
 
 struct ResolvedImage {

@@ -126,7 +126,8 @@ Result<ResolvedImage> Images::resolve(std::string_view reference) {
                         .cmd = std::move(config.cmd),
                         .env = std::move(config.env),
                         .working_dir = std::move(config.working_dir),
-                        .user = std::move(config.user)},
+                        .user = std::move(config.user),
+                        .exposed_ports = std::move(config.exposed_ports)},
                        impl_->root_device(record)};
 }
 

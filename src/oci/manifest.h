@@ -63,6 +63,7 @@ struct ImageConfig {  // config.md
   std::string working_dir;
   std::string user;
   std::string stop_signal;
+  std::vector<std::string> exposed_ports;  // "80/tcp", as they were written
   std::map<std::string, std::string> labels;
   std::vector<Digest> diff_ids;
   std::vector<History> history;  // oldest first
