@@ -16,6 +16,7 @@
 #include "boot.h"
 #include "devices.h"
 #include "disks.h"
+#include "network.h"
 
 namespace diatom::agent {
 
@@ -96,6 +97,9 @@ void make_cgroup(const channel::ContainerConfig& config) {
   if (auto cgroup = open_file(base, O_RDONLY | O_DIRECTORY))
     if (auto restricted = restrict_devices(cgroup->get()); !restricted)
       log("devices are not restricted: " + restricted.error().message);
+  if (auto cgroup = open_file(base, O_RDONLY | O_DIRECTORY); cgroup && config.network)
+    if (auto closed_off = close_host_network(cgroup->get(), *config.network); !closed_off)
+      log("the host's loopback is not closed to the container: " + closed_off.error().message);
   if (config.cpu_quota_us > 0) write_quietly(base + "/cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
   if (config.pids_max > 0) write_quietly(base + "/pids.max", std::to_string(config.pids_max));
 }
@@ -106,7 +110,7 @@ std::string hosts_file(const channel::ContainerConfig& config) {
       "::1\tlocalhost ip6-localhost ip6-loopback\n"
       "ff02::1\tip6-allnodes\n"
       "ff02::2\tip6-allrouters\n";
-  text += "127.0.1.1\t" + config.hostname + "\n";
+  text += (config.network ? config.network->address : "127.0.1.1") + "\t" + config.hostname + "\n";
   for (const auto& line : config.extra_hosts) text += line + "\n";
   return text;
 }

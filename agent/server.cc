@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "boot.h"
 #include "mounts.h"
+#include "network.h"
 #include "spawn.h"
 
 namespace diatom::agent {
@@ -28,6 +29,12 @@ bool was_oom_killed() {
   std::string events = read_file(std::string(container_cgroup) + "/memory.events", 4096).value_or("");
   size_t at = events.find("oom_kill ");
   return at != std::string::npos && events.compare(at + 9, 1, "0") != 0;
+}
+
+Result<> make_container(const channel::ContainerConfig& config) {
+  NetworkSetup network(config.network);
+  TRY(mount_container_root(config));
+  return network.finish();
 }
 
 }  // namespace
@@ -119,7 +126,7 @@ void Server::refuse(StreamId stream, const channel::StartFailure& why) { answer(
 
 void Server::set_container_up(StreamId stream, const std::string& body) {
   auto config = channel::decode_container_config(body);
-  auto ready = config ? mount_container_root(*config) : Result<>(std::unexpected(config.error()));
+  auto ready = config ? make_container(*config) : Result<>(std::unexpected(config.error()));
   if (!ready) return refuse(stream, {125, ready.error().message});
   container_ = std::move(*config);
   answer(stream, 200);

@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/platform/platform.h"
 #include "mounts.h"
+#include "packet_sockets.h"
 #include "users.h"
 
 namespace diatom::agent {
@@ -217,6 +218,7 @@ Result<> set_up(const channel::ContainerConfig& container, const channel::Proces
     return fail_errno("make root read-only");
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) TRY(write_all(score->get(), "0"));
   reset_process_attributes();
+  if (container.network && can_forbid_packet_sockets()) TRY(forbid_packet_sockets());
   return drop_privileges(user);
 }
 

@@ -99,6 +99,18 @@ class Reader {
     else
       wrong(name);
   }
+  template <class Integer>
+    requires std::is_integral_v<Integer>
+  void read(const char* name, std::vector<Integer>& out) {
+    const json* value = find(name);
+    if (value == nullptr) return;
+    out.clear();
+    if (!value->is_array()) return wrong(name);
+    for (const json& entry : *value) {
+      if (!entry.is_number_unsigned() || !std::in_range<Integer>(entry.get<uint64_t>())) return wrong(name);
+      out.push_back(static_cast<Integer>(entry.get<uint64_t>()));
+    }
+  }
   void read(const char* name, std::vector<std::string>& out) {
     const json* value = find(name);
     if (value == nullptr) return;
@@ -126,6 +138,29 @@ class Reader {
   std::string wrong_;
 };
 
+json encode_network(const NetworkConfig& network) {
+  return {{"interface", encode_bytes(network.interface)},
+          {"address", encode_bytes(network.address)},
+          {"prefix", network.prefix},
+          {"gateway", encode_bytes(network.gateway)},
+          {"resolver", encode_bytes(network.resolver)},
+          {"published_udp", network.published_udp}};
+}
+
+Result<NetworkConfig> decode_network(const json& document) {
+  NetworkConfig network;
+  Reader reader("network", document);
+  reader.read("interface", network.interface);
+  reader.read("address", network.address);
+  reader.read("prefix", network.prefix);
+  reader.read("gateway", network.gateway);
+  reader.read("resolver", network.resolver);
+  reader.read("published_udp", network.published_udp);
+  TRY(reader.result());
+  if (network.prefix > 32) return fail(Errc::invalid_argument, "read network: \"prefix\" is more than 32");
+  return network;
+}
+
 json parse_json(std::string_view text) { return json::parse(text, nullptr, false); }
 
 }  // namespace
@@ -134,16 +169,17 @@ std::string encode(const ContainerConfig& config) {
   json tmpfs = json::array();
   for (const auto& mount : config.tmpfs)
     tmpfs.push_back({{"path", encode_bytes(mount.path)}, {"options", encode_bytes(mount.options)}});
-  return json{{"hostname", encode_bytes(config.hostname)},
-              {"resolv_conf", encode_list(config.resolv_conf)},
-              {"extra_hosts", encode_list(config.extra_hosts)},
-              {"read_only", config.read_only},
-              {"has_upper", config.has_upper},
-              {"tmpfs", tmpfs},
-              {"shm_bytes", config.shm_bytes},
-              {"cpu_quota_us", config.cpu_quota_us},
-              {"pids_max", config.pids_max}}
-      .dump();
+  json document = {{"hostname", encode_bytes(config.hostname)},
+                   {"resolv_conf", encode_list(config.resolv_conf)},
+                   {"extra_hosts", encode_list(config.extra_hosts)},
+                   {"read_only", config.read_only},
+                   {"has_upper", config.has_upper},
+                   {"tmpfs", tmpfs},
+                   {"shm_bytes", config.shm_bytes},
+                   {"cpu_quota_us", config.cpu_quota_us},
+                   {"pids_max", config.pids_max}};
+  if (config.network) document["network"] = encode_network(*config.network);
+  return document.dump();
 }
 
 std::string encode(const ProcessConfig& config) {
@@ -187,6 +223,7 @@ Result<ContainerConfig> decode_container_config(std::string_view text) {
       TRY(mount.result());
     }
   }
+  if (const json* network = reader.find("network")) config.network = TRY(decode_network(*network));
   TRY(reader.result());
   return config;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,18 @@ struct TmpfsConfig {
   std::string options;  // of tmpfs(5), and nosuid, noexec, …
 };
 
+// One interface with one IPv4 address. Addresses are dotted.
+struct NetworkConfig {
+  std::string interface = "eth0";
+  std::string address;
+  uint8_t prefix = 24;
+  std::string gateway;  // empty: no way out
+  // The other addresses of its network lead to the host's own loopback: the container may reach only this one there,
+  // to ask names, and answer who came from outside. Empty: nothing is closed.
+  std::string resolver;
+  std::vector<uint16_t> published_udp;  // ports of the container that answer
+};
+
 // What the agent makes before it starts the first process.
 struct ContainerConfig {
   std::string hostname;
@@ -26,8 +39,9 @@ struct ContainerConfig {
   bool has_upper = true;  // a disk with the serial "upper"; a tmpfs takes its place otherwise
   std::vector<TmpfsConfig> tmpfs;
   uint64_t shm_bytes = 64 << 20;
-  uint64_t cpu_quota_us = 0;  // of each 100 ms; 0 = all
-  uint64_t pids_max = 0;      // 0 = no limit
+  uint64_t cpu_quota_us = 0;             // of each 100 ms; 0 = all
+  uint64_t pids_max = 0;                 // 0 = no limit
+  std::optional<NetworkConfig> network;  // none: loopback only
 };
 
 struct ProcessConfig {
