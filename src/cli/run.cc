@@ -11,6 +11,7 @@
 #include "base/size.h"
 #include "cli/command.h"
 #include "cli/json_output.h"
+#include "cli/network_flags.h"
 #include "cli/options.h"
 #include "cli/pull.h"
 #include "cli/timing.h"
@@ -37,6 +38,7 @@ struct Flags {
   std::string pull = "missing";
   std::string platform;
   AccessFlags access;
+  NetworkFlags network;
   bool quiet = false;
   bool entrypoint_given = false;
   bool timing = false;
@@ -107,6 +109,7 @@ Result<ContainerSpec> finish_spec(Flags& flags) {
   }
   if (!flags.memory.empty()) spec.memory_bytes = TRY(parse_size("memory", flags.memory));
   if (!flags.cpus.empty()) spec.cpus = TRY(parse_cpus(flags.cpus));
+  TRY(finish_network_flags(flags.network, spec));
   for (const auto& mount : flags.tmpfs) spec.tmpfs.push_back(parse_tmpfs(mount));
   if (flags.command.empty())
     return fail(Errc::invalid_argument, "run: no image is named", "diatom run IMAGE [COMMAND]");
@@ -212,6 +215,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
   verb->add_flag("--read-only", spec.read_only, "the root file system cannot be written");
   many(verb->add_option("--tmpfs", flags->tmpfs, "mount a tmpfs: PATH[:OPTIONS]"));
   many(verb->add_option("-l,--label", flags->labels, "set a label: KEY=VALUE"));
+  add_network_flags(*verb, spec, flags->network);
   one(verb->add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
   one(verb->add_option("--pull", flags->pull, "when to ask the registry: always, newer, missing (default), never"));
   one(verb->add_option("--platform", flags->platform, "os/arch[/variant] of the image (default: the host's)"));

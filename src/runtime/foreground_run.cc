@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/platform/platform.h"
+#include "net/host_ports.h"
 #include "rootfs/upper.h"
 #include "runtime/names.h"
 #include "runtime/spec_json.h"
@@ -63,13 +65,17 @@ Result<> ForegroundRun::decide() {
   record_.name = spec_.name.empty() ? make_container_name(record_.id) : spec_.name;
   fs::path directory = store_.paths().container(record_.id);
   if (!spec_.read_only) upper_ = directory / "upper.ext4";
+  std::vector<PortMapping> ports = TRY(plan_ports(spec_, image.defaults));
+  if (spec_.network != "none") ports = TRY(net::choose_host_ports(ports));
   plan_ = TRY(plan_container({.id = record_.id,
                               .spec = spec_,
                               .image = image,
                               .kernel = kernel,
                               .directory = directory,
                               .upper = upper_,
-                              .host_cpus = platform::host_info().cpus}));
+                              .host_cpus = platform::host_info().cpus,
+                              .ports = ports,
+                              .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
   plan_.monitor.start_timeout = options_.start_timeout;
   if (auto size = terminal_size(options_.stdin_fd); spec_.tty && size) {
     plan_.monitor.process.rows = size->rows;
