@@ -19,7 +19,7 @@ test-deps:
 	@tools/install_deps.sh test $(KEEP_STDIN)
 	@tools/fetch_krunfw.sh .cache/krunfw $(KEEP_STDIN)
 
-$(KERNEL)/version:
+$(KERNEL)/version: tools/fetch_kernel.py
 	@tools/fetch_kernel.py $(KERNEL)
 
 build: deps $(KERNEL)/version ## install what is needed, build build/bin/diatom and the guest

@@ -17,6 +17,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "mounts.h"
@@ -30,30 +32,31 @@ constexpr auto device_deadline = std::chrono::seconds(20);
 constexpr std::string_view port_name = "diatom.agent";
 int kernel_log = -1;  // for the life of the process
 
-// Tells of devices as they appear: opened before the drivers are loaded, so that none is missed.
-Result<UniqueFd> open_uevents() {
-  UniqueFd fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
-  if (!fd) return fail_errno("open uevent socket");
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  address.nl_groups = 1;
-  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return fail_errno("bind uevents");
-  return fd;
+// The files of a list, in loading order. A kernel with its drivers built in comes without one.
+std::vector<UniqueFd> open_modules(const char* list_path) {
+  std::vector<UniqueFd> modules;
+  std::string list = read_file(list_path).value_or("");
+  for (size_t begin = 0; begin < list.size();) {
+    size_t end = std::min(list.find('\n', begin), list.size());
+    std::string path = list.substr(begin, end - begin);
+    begin = end + 1;
+    modules.emplace_back(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!modules.back()) log("open " + path + ": " + std::strerror(errno));
+    ::unlink(path.c_str());  // its memory is the container's when it is closed
+  }
+  return modules;
 }
 
-// The list is in loading order. A kernel with its drivers built in comes without one.
-void load_modules() {
-  auto list = read_file("/etc/modules.list");
-  if (!list) return;
-  for (size_t begin = 0; begin < list->size();) {
-    size_t end = std::min(list->find('\n', begin), list->size());
-    std::string path = list->substr(begin, end - begin);
-    begin = end + 1;
-    UniqueFd module(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!module || (::syscall(SYS_finit_module, module.get(), "", 0) < 0 && errno != EEXIST))
-      log("load " + path + ": " + std::strerror(errno));
-    ::unlink(path.c_str());  // its memory is the container's from here on
-  }
+void load_modules(std::vector<UniqueFd> modules) {
+  for (const UniqueFd& module : modules)
+    if (module && ::syscall(SYS_finit_module, module.get(), "", 0) < 0 && errno != EEXIST)
+      log(std::string("load module: ") + std::strerror(errno));
+}
+
+// Opened while their files can still be seen.
+std::vector<UniqueFd>& network_modules() {
+  static std::vector<UniqueFd> modules;
+  return modules;
 }
 
 Result<> leave_initramfs() {
@@ -133,9 +136,22 @@ void log(std::string_view line) {
   [[maybe_unused]] ssize_t ignored = ::write(fd, text.data(), text.size());
 }
 
+Result<UniqueFd> open_uevents() {
+  UniqueFd fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT));
+  if (!fd) return fail_errno("open uevent socket");
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups = 1;
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) return fail_errno("bind uevents");
+  return fd;
+}
+
+void load_network_modules() { load_modules(std::exchange(network_modules(), {})); }
+
 Result<UniqueFd> boot() {
   UniqueFd uevents = TRY(open_uevents());
-  load_modules();
+  load_modules(open_modules("/etc/modules.list"));
+  network_modules() = open_modules("/etc/network.list");
   TRY(leave_initramfs());
   bring_loopback_up();
   open_network_to_users();

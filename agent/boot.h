@@ -12,6 +12,12 @@ namespace diatom::agent {
 // possible otherwise) with /dev, /proc and /sys. Returns the guest channel.
 Result<UniqueFd> boot();
 
+// The drivers of the network, which a container without one never needs. Once.
+void load_network_modules();
+
+// Tells of devices as they appear; to be opened before their drivers are loaded, so that none is missed. Nonblocking.
+Result<UniqueFd> open_uevents();
+
 // On the kernel's console, which ends up in the container's console.log.
 void log(std::string_view line);
 

@@ -14,6 +14,7 @@
 #include "boot.h"
 #include "devices.h"
 #include "mounts.h"
+#include "network.h"
 #include "proc_text.h"
 
 namespace diatom::agent {
@@ -74,6 +75,9 @@ void make_cgroup(const channel::ContainerConfig& config) {
     if (auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY))
       if (auto restricted = restrict_devices(cgroup->get()); !restricted)
         log("devices are not restricted: " + restricted.error().message);
+  if (auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY); cgroup && config.network)
+    if (auto closed_off = close_host_network(cgroup->get(), *config.network); !closed_off)
+      log("the host's loopback is not closed to the container: " + closed_off.error().message);
   if (config.cpu_quota_us > 0) write_quietly("cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
   if (config.pids_max > 0) write_quietly("pids.max", std::to_string(config.pids_max));
 }

@@ -18,6 +18,7 @@
 #include "boot.h"
 #include "cgroup.h"
 #include "disks.h"
+#include "network.h"
 
 namespace diatom::agent {
 
@@ -69,7 +70,7 @@ std::string hosts_file(const channel::ContainerConfig& config) {
       "::1\tlocalhost ip6-localhost ip6-loopback\n"
       "ff02::1\tip6-allnodes\n"
       "ff02::2\tip6-allrouters\n";
-  text += "127.0.1.1\t" + config.hostname + "\n";
+  text += (config.network ? config.network->address : "127.0.1.1") + "\t" + config.hostname + "\n";
   for (const auto& line : config.extra_hosts) text += line + "\n";
   return text;
 }

@@ -26,6 +26,7 @@
 #include "execute.h"
 #include "init.h"
 #include "mounts.h"
+#include "packet_sockets.h"
 #include "settings.h"
 #include "users.h"
 
@@ -242,6 +243,8 @@ Result<> set_up(const Birth& birth, std::vector<std::string>& env) {
   reset_signals();
   ::umask(0022);
   TRY(set_limits(birth.container.ulimits));
+  bool guarded = birth.container.network && !birth.container.privileged && !process.privileged;
+  if (guarded && can_forbid_packet_sockets()) TRY(forbid_packet_sockets());
   return drop_privileges(birth, user);
 }
 

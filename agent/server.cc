@@ -4,6 +4,7 @@
 #include "boot.h"
 #include "measure.h"
 #include "mounts.h"
+#include "network.h"
 
 namespace diatom::agent {
 
@@ -14,6 +15,12 @@ using namespace std::chrono_literals;
 constexpr std::string_view process_prefix = "/v1/processes/";
 // For killed processes to go. One that is stuck in the kernel does not.
 constexpr auto kill_deadline = 3s;
+
+Result<> make_container(const channel::ContainerConfig& config) {
+  NetworkSetup network(config.network);
+  TRY(mount_container_root(config));
+  return network.finish();
+}
 
 }  // namespace
 
@@ -58,7 +65,7 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
 
 void Server::set_container_up(StreamId stream, const std::string& body) {
   auto config = channel::decode_container_config(body);
-  auto ready = config ? mount_container_root(*config) : Result<>(std::unexpected(config.error()));
+  auto ready = config ? make_container(*config) : Result<>(std::unexpected(config.error()));
   answer_result(*connection_, stream, ready);
   if (ready) processes_.set_container(std::move(*config));
 }

@@ -36,6 +36,8 @@ def texts():
         'digest': 'alpine@' + DIGEST, 'both': 'quay.io/x/y-z__w:1@' + DIGEST, 'library': 'docker.io/library/nginx',
         'hub-host': 'index.docker.io/x/y', 'hub-localhost': 'docker.io/localhost/x', 'hub-dot': 'docker.io/a.b/c'})
     write('digest', {'good': DIGEST, 'upper': DIGEST.upper(), 'short': DIGEST[:-1], 'sha512': 'sha512:' + 'a' * 128})
+    write('port_mapping', {'port': '80', 'both': '8080:80/udp', 'address': '127.0.0.1::80', 'ipv6': '[::1]:8080:80',
+                           'ranges': '8000-8002:80-82', 'any-of': '8000-8010:80'})
     write('size', {'plain': '1024', 'docker': '512m', 'kubernetes': '2Gi', 'large': '18446744073709551615',
                    'beyond': '16777216Ti', 'negative': '-1'})
     write('path', {'normal': 'usr/lib/x', 'dots': './usr//./lib/', 'root': './', 'up': 'a/../b', 'absolute': '/etc',
@@ -85,7 +87,9 @@ def messages():
     write('messages', {name: json.dumps(document) for name, document in {
         'container': {'hostname': 'h', 'resolv_conf': ['nameserver 1.1.1.1'], 'extra_hosts': ['::1 x'],
                       'read_only': True, 'has_upper': False, 'tmpfs': [{'path': '/t', 'options': 'size=1m'}],
-                      'shm_bytes': 1, 'cpu_quota_us': 2, 'pids_max': 3},
+                      'shm_bytes': 1, 'cpu_quota_us': 2, 'pids_max': 3,
+                      'network': {'interface': 'eth0', 'address': '10.0.2.15', 'prefix': 24, 'gateway': '10.0.2.2',
+                                  'resolver': '10.0.2.3', 'published_udp': [53]}},
         'process': {'argv': ['a', {'hex': 'ff00'}], 'env': ['K=V'], 'cwd': '/', 'user': 'u:g', 'tty': True,
                     'rows': 65535, 'cols': 1, 'open_stdin': True},
         'exit': {'code': 137, 'signal': 9, 'oom_killed': True},

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches Debian's cloud kernel package and unpacks what a guest needs: the kernel image and a few modules.
 
-  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,modules.list,modules/*.ko,version}
+  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,modules.list,network.list,modules/*.ko,version}
 
 Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
 by PVH, without a decompressor running (slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
@@ -16,9 +16,10 @@ import sys
 import tempfile
 import zlib
 
-# What a container's root, its guest channel and its network stand on; their dependencies are found by depmod.
-# virtio_net and its parents are for the network; loading order is dependency order.
-WANTED = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'erofs', 'overlay']
+# What a container's root and its guest channel stand on, and what its network does: that is loaded later, and only where
+# there is one. Their dependencies are found by depmod; loading order is dependency order.
+WANTED = {'modules.list': ['virtio_mmio', 'virtio_blk', 'virtio_console', 'erofs', 'overlay'],
+          'network.list': ['virtio_net']}
 
 
 def architecture() -> str:
@@ -58,7 +59,7 @@ def unpack_bzimage(image: bytes) -> bytes:
     return kernel
 
 
-def modules_in_order(tree: pathlib.Path, version: str) -> list[pathlib.Path]:
+def modules_in_order(tree: pathlib.Path, version: str) -> dict[str, list[pathlib.Path]]:
     subprocess.run(['/sbin/depmod', '-b', str(tree), version], check=True)
     base = tree / 'lib/modules' / version
     needs = {}
@@ -66,23 +67,26 @@ def modules_in_order(tree: pathlib.Path, version: str) -> list[pathlib.Path]:
         path, _, rest = line.partition(':')
         needs[path] = rest.split()
     by_name = {pathlib.Path(p).name.split('.')[0].replace('-', '_'): p for p in needs}
-    order = []
+    lists = {name: [] for name in WANTED}
 
-    def add(path):
+    def add(path, order):
         for dependency in reversed(needs[path]):
-            add(dependency)
-        if path not in order:
+            add(dependency, order)
+        if not any(path in others for others in lists.values()):
             order.append(path)
 
-    for name in WANTED:
-        if name in by_name:  # built in otherwise
-            add(by_name[name])
-    return [base / p for p in order]
+    for name, wanted in WANTED.items():
+        for module in wanted:
+            if module in by_name:  # built in otherwise
+                add(by_name[module], lists[name])
+    return {name: [base / p for p in order] for name, order in lists.items()}
 
 
 def main() -> None:
     out = pathlib.Path(sys.argv[1])
-    if (out / 'version').exists():
+    # An older one may lack modules that were not wanted then.
+    if (out / 'version').exists() and all((out / name).exists() for name in WANTED):
+        (out / 'version').touch()
         return
     arch = architecture()
     package = image_package(arch)
@@ -101,11 +105,10 @@ def main() -> None:
         ready = scratch / 'ready'
         (ready / 'modules').mkdir(parents=True)
         (ready / 'kernel').write_bytes(unpack_bzimage(image) if arch == 'amd64' else image)
-        names = []
-        for module in modules_in_order(tree, version):
-            shutil.copyfile(module, ready / 'modules' / module.name)
-            names.append(f'/modules/{module.name}\n')
-        (ready / 'modules.list').write_text(''.join(names))
+        for name, modules in modules_in_order(tree, version).items():
+            for module in modules:
+                shutil.copyfile(module, ready / 'modules' / module.name)
+            (ready / name).write_text(''.join(f'/modules/{module.name}\n' for module in modules))
         (ready / 'version').write_text(f'Debian {version} ({deb.name.split("_")[1]})\n')
         shutil.rmtree(out, ignore_errors=True)
         ready.rename(out)

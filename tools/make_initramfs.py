@@ -22,10 +22,12 @@ def main() -> None:
     parts.append(entry('init', 0o100755, agent.read_bytes()))
     if len(sys.argv) > 3:
         kernel = pathlib.Path(sys.argv[3])
-        parts.append(entry('etc/modules.list', 0o100644, (kernel / 'modules.list').read_bytes()))
         parts.append(entry('modules', 0o040755, nlink=2))
-        for line in (kernel / 'modules.list').read_text().split():
-            parts.append(entry(line.lstrip('/'), 0o100644, (kernel / line.lstrip('/')).read_bytes()))
+        for name in ('modules.list', 'network.list'):
+            modules = (kernel / name).read_text()
+            parts.append(entry(f'etc/{name}', 0o100644, modules.encode()))
+            for line in modules.split():
+                parts.append(entry(line.lstrip('/'), 0o100644, (kernel / line.lstrip('/')).read_bytes()))
     parts.append(entry('TRAILER!!!', 0))
     out.write_bytes(b''.join(parts))
 

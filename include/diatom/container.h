@@ -42,10 +42,11 @@ struct ContainerInfo {
   std::string error;
   unsigned restart_count = 0;
   HealthState health;
-  int64_t pid = 0;          // of the VMM on this host; 0 = none
-  std::string address;      // on its network; empty: none
-  std::string engine;       // "qemu"
-  std::string accelerator;  // "kvm", "hvf", "tcg" (emulation)
+  int64_t pid = 0;                 // of the VMM on this host; 0 = none
+  std::string address;             // on its network; empty: none
+  std::vector<PortMapping> ports;  // as they are bound
+  std::string engine;              // "qemu"
+  std::string accelerator;         // "kvm", "hvf", "tcg" (emulation)
   std::string kernel;
   std::string spec_json;  // everything that was decided, for inspect
   std::string log_path;

@@ -50,6 +50,7 @@ struct ImageDefaults {
   std::string stop_signal;
   std::optional<HealthCheck> health;
   std::map<std::string, std::string> labels;
+  std::vector<std::string> exposed_ports;  // "80/tcp"
 };
 
 struct ResolvedImage {

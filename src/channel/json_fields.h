@@ -34,6 +34,15 @@ class FieldWriter {
   void operator()(const char* name, const std::optional<Number>& value) {
     if (value) object_[name] = *value;
   }
+  template <class Number>
+    requires std::is_integral_v<Number>
+  void operator()(const char* name, const std::vector<Number>& value) {
+    object_[name] = value;
+  }
+  template <class Value>
+  void optional(const char* name, const std::optional<Value>& value, auto fields) {
+    if (value) object(name, *value, fields);
+  }
   void object(const char* name, const auto& value, auto fields) {
     FieldWriter writer;
     fields(writer, value);
@@ -90,6 +99,20 @@ class FieldReader {
     each(name, [&](const nlohmann::json& entry) {
       if (!decode_bytes(entry, out.emplace_back())) wrong(name);
     });
+  }
+  template <class Number>
+    requires std::is_integral_v<Number>
+  void operator()(const char* name, std::vector<Number>& out) {
+    each(name, [&](const nlohmann::json& entry) {
+      if (entry.is_number_unsigned() && std::in_range<Number>(entry.get<uint64_t>()))
+        out.push_back(static_cast<Number>(entry.get<uint64_t>()));
+      else
+        wrong(name);
+    });
+  }
+  template <class Value>
+  void optional(const char* name, std::optional<Value>& out, auto fields) {
+    if (find(name) != nullptr) object(name, out.emplace(), fields);
   }
   void object(const char* name, auto& out, auto fields) {
     const auto* value = find(name);

@@ -8,6 +8,15 @@ namespace {
 
 // Each message's fields, once: for writing and for reading.
 
+constexpr auto network_fields = [](auto& field, auto& network) {
+  field("interface", network.interface);
+  field("address", network.address);
+  field("prefix", network.prefix);
+  field("gateway", network.gateway);
+  field("resolver", network.resolver);
+  field("published_udp", network.published_udp);
+};
+
 constexpr auto container_fields = [](auto& field, auto& config) {
   field("hostname", config.hostname);
   field("resolv_conf", config.resolv_conf);
@@ -36,6 +45,7 @@ constexpr auto container_fields = [](auto& field, auto& config) {
   field("cap_drop", config.cap_drop);
   field("privileged", config.privileged);
   field("no_new_privileges", config.no_new_privileges);
+  field.optional("network", config.network, network_fields);
 };
 
 constexpr auto process_fields = [](auto& field, auto& config) {
@@ -79,7 +89,10 @@ std::string encode(const StartFailure& failure) { return encode_fields(failure, 
 std::string encode(const Limits& limits) { return encode_fields(limits, limit_fields); }
 
 Result<ContainerConfig> decode_container_config(std::string_view text) {
-  return decode_fields<ContainerConfig>("container config", text, container_fields);
+  ContainerConfig config = TRY(decode_fields<ContainerConfig>("container config", text, container_fields));
+  if (config.network && config.network->prefix > 32)
+    return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
+  return config;
 }
 
 Result<ProcessConfig> decode_process_config(std::string_view text) {

@@ -32,6 +32,18 @@ struct Sysctl {
   std::string value;
 };
 
+// One interface with one IPv4 address. Addresses are dotted.
+struct NetworkConfig {
+  std::string interface = "eth0";
+  std::string address;
+  uint8_t prefix = 24;
+  std::string gateway;  // empty: no way out
+  // The other addresses of its network lead to the host's own loopback: the container may reach only this one there,
+  // to ask names, and answer who came from outside. Empty: nothing is closed.
+  std::string resolver;
+  std::vector<uint16_t> published_udp;  // ports of the container that answer
+};
+
 // What the agent makes before it starts the first process.
 struct ContainerConfig {
   std::string hostname;
@@ -51,6 +63,7 @@ struct ContainerConfig {
   std::vector<std::string> cap_drop;  // "ALL": none but those of cap_add
   bool privileged = false;            // every capability and device, nothing masked or read-only
   bool no_new_privileges = false;
+  std::optional<NetworkConfig> network;  // none: loopback only
 };
 
 struct ProcessConfig {

@@ -192,6 +192,7 @@ Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_vi
   if (!flags.memory.empty()) spec.memory_bytes = TRY(parse_size("memory", flags.memory));
   if (!flags.cpus.empty()) spec.cpus = TRY(parse_cpus(flags.cpus));
   for (const auto& mount : flags.tmpfs) spec.tmpfs.push_back(parse_tmpfs(mount));
+  TRY(finish_network_flags(flags.network, spec));
   TRY(add_lifecycle(spec, flags));
   if (flags.command.empty())
     return fail(Errc::invalid_argument, fmt::format("{}: no image is named", verb),
@@ -248,6 +249,7 @@ void add_container_flags(CLI::App& verb, ContainerFlags& flags) {
   verb.add_flag("--no-healthcheck", flags.no_healthcheck, "no check, not even the image's");
   one(verb.add_option("--log-driver", flags.log_driver, "json-file, the only one"));
   many(verb.add_option("--log-opt", flags.log_options, "max-size=100m, max-file=5"));
+  add_network_flags(verb, spec, flags.network);
   one(verb.add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
   one(verb.add_option("--pull", flags.pull, "when to ask the registry: always, newer, missing (default), never"));
   one(verb.add_option("--platform", flags.platform, "os/arch[/variant] of the image (default: the host's)"));

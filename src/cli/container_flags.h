@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/network_flags.h"
 #include "cli/transfer_flags.h"
 #include "diatom/images.h"
 #include "diatom/spec.h"
@@ -38,6 +39,7 @@ struct ContainerFlags {
   std::string pull = "missing";
   std::string platform;
   AccessFlags access;
+  NetworkFlags network;
   bool quiet = false;  // about a pull
 };
 

@@ -66,6 +66,14 @@ class Object {
       if (entry.is_string()) out[key] = entry.get<std::string>();
     return out;
   }
+  // The names of an object whose values say nothing ({"80/tcp": {}}); what is no object has none.
+  std::vector<std::string> keys(const char* name) const {
+    std::vector<std::string> out;
+    const json* field = find(name);
+    if (field == nullptr || !field->is_object() || field->size() > most_entries) return out;
+    for (const auto& [key, entry] : field->items()) out.push_back(key);
+    return out;
+  }
   bool flag(const char* name) const {
     const json* field = find(name);
     return field != nullptr && field->is_boolean() && field->get<bool>();
@@ -213,6 +221,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
     config.stop_signal = fields.text("StopSignal");
     config.labels = fields.words("Labels");
     if (const json* check = fields.find("Healthcheck")) config.healthcheck = TRY(parse_healthcheck(*check));
+    config.exposed_ports = fields.keys("ExposedPorts");
     TRY(fields.result());
   }
   const json* rootfs = object.find("rootfs");

@@ -73,6 +73,7 @@ struct ImageConfig {  // config.md
   std::string user;
   std::string stop_signal;
   Healthcheck healthcheck;
+  std::vector<std::string> exposed_ports;  // "80/tcp", as they were written
   std::map<std::string, std::string> labels;
   std::vector<Digest> diff_ids;
   std::vector<History> history;  // oldest first

@@ -19,14 +19,16 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
   record.name = spec.name.empty() ? make_container_name(record.id) : spec.name;
   fs::path directory = store.paths().container(record.id);
   fs::path upper = spec.read_only ? fs::path() : directory / "upper.ext4";
-  // The kernel is that of its start. What is wrong with the rest is said now.
+  // The kernel is that of its start, and so are the ports that it chooses. What is wrong with the rest is said now.
+  std::vector<PortMapping> ports = TRY(plan_ports(spec, image.defaults));
   Plan plan = TRY(plan_container({.id = record.id,
                                   .spec = spec,
                                   .image = image,
                                   .kernel = {},
                                   .directory = directory,
                                   .upper = upper,
-                                  .host_cpus = platform::host_info().cpus}));
+                                  .host_cpus = platform::host_info().cpus,
+                                  .ports = ports}));
   record.image = image.id.substr(image.id.find(':') + 1);
   record.image_name = spec.image;
   record.state = "created";

@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "base/size.h"
+#include "net/port_mapping.h"
+#include "net/resolver.h"
 #include "runtime/signals.h"
 
 namespace diatom {
@@ -85,7 +87,65 @@ uint64_t plan_memory(const ContainerSpec& spec, std::vector<std::string>& warnin
   return least_memory;
 }
 
+Result<bool> has_network(const ContainerSpec& spec) {
+  if (spec.network == "none") return false;
+  if (spec.network.empty() || spec.network == "default") return true;
+  return fail(Errc::invalid_argument, fmt::format("use network \"{}\": there is none of that name", spec.network),
+              "none, or default");
+}
+
+// Locally administered, and the same at every start: the container's id.
+std::string plan_mac(const std::string& id) {
+  std::string mac = "02";
+  for (size_t i = 0; i + 1 < 10 && i + 1 < id.size(); i += 2) mac += ":" + id.substr(i, 2);
+  return mac;
+}
+
+Result<> plan_network(const PlanInput& input, Plan& plan) {
+  const ContainerSpec& spec = input.spec;
+  channel::ContainerConfig& container = plan.monitor.container;
+  bool connected = TRY(has_network(spec));
+  for (const auto& entry : spec.extra_hosts) container.extra_hosts.push_back(TRY(net::hosts_line(entry)));
+  vm::UserNetwork network;
+  container.resolv_conf =
+      TRY(net::resolv_conf_lines({.servers = spec.dns, .search = spec.dns_search, .options = spec.dns_options},
+                                 net::parse_resolv_conf(input.host_resolv_conf), connected ? network.resolver : ""));
+  if (!connected) {
+    if (!input.ports.empty()) plan.warnings.emplace_back("its ports are not published: the container has no network");
+    return {};
+  }
+  network.mac = plan_mac(input.id);
+  channel::NetworkConfig config{.address = network.guest_address,
+                                .prefix = network.prefix,
+                                .gateway = network.gateway,
+                                .resolver = network.resolver,
+                                .published_udp = {}};
+  for (const PortMapping& port : input.ports) {
+    network.forwards.push_back({port.protocol, port.host_address, port.host_port, port.container_port});
+    if (port.protocol == "udp") config.published_udp.push_back(port.container_port);
+  }
+  plan.monitor.machine.network = std::move(network);
+  container.network = std::move(config);
+  return {};
+}
+
 }  // namespace
+
+Result<std::vector<PortMapping>> plan_ports(const ContainerSpec& spec, const ImageDefaults& image) {
+  std::vector<PortMapping> ports = spec.ports;
+  std::vector<PortMapping> exposed;
+  for (const auto& text : spec.expose)
+    std::ranges::copy(TRY(net::parse_exposed_port(text)), std::back_inserter(exposed));
+  for (const auto& text : image.exposed_ports)
+    if (auto more = net::parse_exposed_port(text)) std::ranges::copy(*more, std::back_inserter(exposed));
+  if (!spec.publish_all) return ports;
+  for (const PortMapping& port : exposed)
+    if (std::ranges::none_of(ports, [&](const PortMapping& other) {
+          return other.container_port == port.container_port && other.protocol == port.protocol;
+        }))
+      ports.push_back(port);
+  return ports;
+}
 
 std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image) {
   std::vector<std::string> argv = spec.entrypoint ? *spec.entrypoint : image.entrypoint;
@@ -110,6 +170,7 @@ Result<Plan> plan_container(const PlanInput& input) {
     TRY(check_absolute("tmpfs", mount.path));
     container.tmpfs.push_back({mount.path, mount.options});
   }
+  TRY(plan_network(input, plan));
   TRY(check_cpus(spec.cpus));
   container.cpu_quota_us = plan_cpu_quota_us(spec.cpus);
 

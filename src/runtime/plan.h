@@ -20,6 +20,8 @@ struct PlanInput {
   std::filesystem::path directory;  // containers/<id>
   std::filesystem::path upper;      // empty: no writable layer, for a read-only root
   unsigned host_cpus = 1;
+  std::vector<PortMapping> ports = {};  // with the host's side decided (net::choose_host_ports)
+  std::string host_resolv_conf = {};    // the host's /etc/resolv.conf
 };
 
 struct Plan {
@@ -39,6 +41,9 @@ void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& f
 Result<> check_update(const UpdateOptions& update);
 void apply_update(ContainerSpec& spec, const UpdateOptions& update);
 channel::Limits plan_limits(const UpdateOptions& update);  // of what runs
+// The ports that are to be published: those of the spec, and with publish_all what image and spec expose besides.
+// Errors: invalid_argument names what the spec exposes and is no port; what the image does is passed over.
+Result<std::vector<PortMapping>> plan_ports(const ContainerSpec& spec, const ImageDefaults& image);
 
 // contract.md, "Defaults and limits": the spec's entrypoint and args over the image's, then /bin/sh.
 std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image);

@@ -33,6 +33,7 @@ ContainerInfo info_of(const store::Paths& paths, const store::ContainerRecord& r
                      .health = decode_health(record.health),
                      .pid = record.pid,
                      .address = record.address,
+                     .ports = decode_ports(record.ports),
                      .engine = record.engine,
                      .accelerator = record.accelerator,
                      .kernel = record.kernel,

@@ -108,6 +108,7 @@ void Session::join_main(bool whole) {
 
 Result<AttachResult> Session::start_main(std::function<void(std::string_view)> on_stage) {
   client_->agent().cork();
+  if (auto size = terminal_size(streams_.stdin_fd); tty_ && size) client_->resize(size->rows, size->cols);
   client_->await_start([this, on_stage = std::move(on_stage)](const StartLine& line) {
     if (line.error) return finish(std::unexpected(*line.error));
     if (on_stage) on_stage(line.stage);

@@ -11,7 +11,17 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan) {
   const channel::ProcessConfig& process = plan.monitor.process;
   json tmpfs = json::object();
   for (const auto& mount : spec.tmpfs) tmpfs[mount.path] = mount.options;
-  json document = {{"Image", spec.image},
+  json ports = json::array();
+  const auto& network = plan.monitor.machine.network;
+  if (network)
+    for (const auto& forward : network->forwards)
+      ports.push_back({{"HostAddress", forward.host_address},
+                       {"HostPort", forward.host_port},
+                       {"ContainerPort", forward.guest_port},
+                       {"Protocol", forward.protocol}});
+  json document = {{"Network", network ? "default" : "none"},
+                   {"Ports", ports},
+                   {"Image", spec.image},
                    {"Cmd", process.argv},
                    {"Env", process.env},
                    {"WorkingDir", process.cwd},

@@ -49,6 +49,23 @@ void each_field(Fields& fields, Spec& spec) {
   fields("sysctls", spec.sysctls);
   fields("shm_bytes", spec.shm_bytes);
   fields("pids_limit", spec.pids_limit);
+  fields("network", spec.network);
+  fields("ports", spec.ports);
+  fields("publish_all", spec.publish_all);
+  fields("expose", spec.expose);
+  fields("dns", spec.dns);
+  fields("dns_search", spec.dns_search);
+  fields("dns_options", spec.dns_options);
+  fields("extra_hosts", spec.extra_hosts);
+}
+template <class Fields, class Mapping>
+  requires std::same_as<std::remove_const_t<Mapping>, PortMapping>
+void each_field(Fields& fields, Mapping& mapping) {
+  fields("host_address", mapping.host_address);
+  fields("host_port", mapping.host_port);
+  fields("container_port", mapping.container_port);
+  fields("protocol", mapping.protocol);
+  fields("last_host_port", mapping.last_host_port);
 }
 template <class Fields, class Mount>
   requires std::same_as<std::remove_const_t<Mount>, TmpfsMount>
@@ -202,6 +219,15 @@ struct Reader {
 }  // namespace
 
 std::string encode_spec(const ContainerSpec& spec) { return Writer::write(spec).dump(); }
+
+std::string encode_ports(const std::vector<PortMapping>& ports) { return Writer::write(ports).dump(); }
+
+std::vector<PortMapping> decode_ports(std::string_view text) {
+  json document = json::parse(text, nullptr, false);
+  std::vector<PortMapping> ports;
+  if (!Reader::read(document, ports)) ports.clear();
+  return ports;
+}
 
 Result<ContainerSpec> decode_spec(std::string_view text) {
   json document = json::parse(text, nullptr, false);

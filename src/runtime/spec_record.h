@@ -14,4 +14,8 @@ std::string encode_spec(const ContainerSpec& spec);
 // Errors: internal names the field; the record is damaged.
 Result<ContainerSpec> decode_spec(std::string_view text);
 
+// Ports as they are bound.
+std::string encode_ports(const std::vector<PortMapping>& ports);
+std::vector<PortMapping> decode_ports(std::string_view text);  // what is damaged is none
+
 }  // namespace diatom

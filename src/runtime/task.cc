@@ -125,7 +125,11 @@ void Task::program_ended(Result<channel::ExitReport> report) {
 void Task::machine_ended() {
   loop_.forget(machine_->exit_event());
   std::string words;
-  if (auto reaped = machine_->reap()) words = *reaped;
+  auto reaped = machine_->reap();
+  if (reaped)
+    words = *reaped;
+  else if (!report_)
+    report_ = std::unexpected(reaped.error());
   bool was_running = phase_ == Phase::running;
   phase_ = Phase::ended;
   // The console's last words are still in its socket.

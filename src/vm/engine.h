@@ -33,7 +33,8 @@ class Machine {
   virtual UniqueFd take_channel() = 0;  // the guest channel's stream, once; what is written waits for the agent
   virtual UniqueFd take_console() = 0;  // what the guest's kernel prints, once; must be read or dropped
   virtual void kill() = 0;              // at once, without asking the guest
-  // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say.
+  // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say; an
+  // error where that is known to mean one: already_exists for a published port that somebody has taken by now.
   virtual Result<std::string> reap() = 0;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,13 +33,35 @@ struct Disk {
   bool ephemeral = false;  // nobody reads it after this VM: the guest's flushes need not reach the disk
 };
 
+// Of a port of the host's, to the guest's address.
+struct PortForward {
+  std::string protocol;  // "tcp", "udp"
+  std::string host_address;
+  uint16_t host_port = 0;
+  uint16_t guest_port = 0;
+};
+
+// One NIC, alone on an IPv4 network behind the VMM process: what the guest sends out leaves the host from sockets of
+// that process, without privileges; names are asked at `resolver`, which passes them on to the host's. Connections to
+// other addresses of the network reach the *host's loopback*: the agent has to keep the container from it.
+struct UserNetwork {
+  std::string mac;  // "02:…": locally administered
+  std::string network = "10.0.2.0";
+  uint8_t prefix = 24;
+  std::string gateway = "10.0.2.2";
+  std::string resolver = "10.0.2.3";
+  std::string guest_address = "10.0.2.15";
+  std::vector<PortForward> forwards;
+};
+
 struct MachineSpec {
   std::string id;  // the container's; names the VM in process lists
   unsigned vcpus = 1;
   uint64_t memory_bytes = 0;
   GuestKernel kernel;
   std::vector<Disk> disks;
-  std::filesystem::path directory;  // the VM's own: the engine may leave files there
+  std::optional<UserNetwork> network;  // none: no NIC
+  std::filesystem::path directory;     // the VM's own: the engine may leave files there
 };
 
 }  // namespace diatom::vm

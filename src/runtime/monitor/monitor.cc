@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <tuple>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/platform/platform.h"
 #include "channel/body.h"
 #include "image/resolve.h"
+#include "net/host_ports.h"
 #include "runtime/spec_record.h"
 
 namespace diatom {
@@ -72,19 +74,26 @@ Result<int> Monitor::run(UniqueFd starter) {
       },
       [this] {
         if (phase_ == Phase::done) leave_when_idle();
+        if (!begun_) loop_.stop();  // its starter has gone before it wanted anything
       });
   TRY(server_->listen(paths.control_socket(record_.id)));
-  if (starter) TRY(server_->adopt(std::move(starter)));
   for (int number : {SIGTERM, SIGINT, SIGHUP}) TRY(loop_.on_signal(number, [this](int) { stop({}); }));
   record_.restarts = 0;
   record_.stopped = false;
-  // At the next turn: what the starter asks for is there first.
-  loop_.post([this] { begin_run(); });
+  if (starter)
+    TRY(server_->adopt(std::move(starter)));
+  else
+    begin_run_soon();
   TRY(loop_.run());
   return exit_code_;
 }
 
 // ---- One run.
+
+// At the next turn: what else the starter asks for is there first.
+void Monitor::begin_run_soon() {
+  if (!std::exchange(begun_, true)) loop_.post([this] { begin_run(); });
+}
 
 void Monitor::begin_run() {
   timer_.reset();
@@ -105,13 +114,22 @@ Result<> Monitor::prepare_run() {
   vm::Selected engine = TRY(vm::select_engine(engines_, spec_.engine));
   vm::GuestKernel kernel = TRY(vm::find_guest_kernel(store_->paths().kernels()));
   fs::path directory = store_->paths().container(record_.id);
+  std::vector<PortMapping> ports = TRY(plan_ports(spec_, image.defaults));
+  if (spec_.network != "none") ports = TRY(net::choose_host_ports(ports));
   plan_ = TRY(plan_container({.id = record_.id,
                               .spec = spec_,
                               .image = image,
                               .kernel = kernel,
                               .directory = directory,
                               .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
-                              .host_cpus = platform::host_info().cpus}));
+                              .host_cpus = platform::host_info().cpus,
+                              .ports = ports,
+                              .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
+  if (size_) std::tie(plan_.monitor.process.rows, plan_.monitor.process.cols) = *size_;
+  if (const auto& network = plan_.monitor.container.network) {
+    record_.address = network->address;
+    record_.ports = encode_ports(ports);
+  }
   stop_signal_ = plan_.stop_signal;
   record_.engine = engine.engine->name();
   record_.accelerator = engine.availability.accelerator;
@@ -258,8 +276,16 @@ void Monitor::save(bool on_disk) {
 }
 
 void Monitor::emit(std::string_view action, std::map<std::string, std::string> attributes) {
-  static_cast<void>(action);
-  static_cast<void>(attributes);
+  // It may have been renamed since.
+  auto now = store_->containers().find(record_.id);
+  attributes.insert(spec_.labels.begin(), spec_.labels.end());
+  attributes["image"] = record_.image_name;
+  attributes["name"] = now ? now->name : record_.name;
+  [[maybe_unused]] auto ignored = store_->events().record({.time_ns = 0,
+                                                           .type = "container",
+                                                           .action = std::string(action),
+                                                           .actor_id = record_.id,
+                                                           .attributes = std::move(attributes)});
 }
 
 namespace {

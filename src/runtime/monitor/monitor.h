@@ -57,6 +57,7 @@ class Monitor {
   };
 
   // ---- Its life.
+  void begin_run_soon();
   void begin_run();
   Result<> prepare_run();
   void started();
@@ -77,6 +78,7 @@ class Monitor {
   channel::StreamHandlers route_process(channel::Connection& client, StreamId stream, const channel::Request& request);
   channel::StreamHandlers start_exec(const Asker& asker, const std::string& id);
   channel::StreamHandlers report_exec(const Asker& asker, const channel::Request& request, const std::string& id);
+  channel::StreamHandlers set_size(const Asker& asker, const std::string& path);
   static Asker asker_of(channel::Connection& client, StreamId stream);
   static channel::StreamHandlers wait_in(std::vector<Asker>& list, Asker asker);
   channel::StreamHandlers with_body(const Asker& asker, std::function<void(std::string)> act);
@@ -112,7 +114,9 @@ class Monitor {
   RestartDecision restart_;
   Phase phase_ = Phase::between;
   std::chrono::steady_clock::time_point run_began_;
+  bool begun_ = false;
   bool ever_ran_ = false;
+  std::optional<std::pair<uint16_t, uint16_t>> size_;  // of the terminal: rows and columns, told before there is one
   bool stop_requested_ = false;
   bool restart_requested_ = false;
   std::optional<EventLoop::TimerId> timer_;  // the next run, or the next step of a stop

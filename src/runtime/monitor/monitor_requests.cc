@@ -26,6 +26,7 @@ constexpr auto after_kill = 10s;  // for the guest to end what was killed
 constexpr std::string_view kill_prefix = "/monitor/kill/";
 constexpr std::string_view whole_suffix = "/whole";  // nothing may be lost to a slow reader
 constexpr std::string_view attach_prefix = "/monitor/attach/";
+constexpr std::string_view resize_prefix = "/v1/processes/main/resize/";
 constexpr std::string_view process_prefix = "/v1/processes/";
 
 }  // namespace
@@ -33,6 +34,7 @@ constexpr std::string_view process_prefix = "/v1/processes/";
 StreamHandlers Monitor::route(Connection& client, StreamId stream, const channel::Request& request) {
   if (request.path.starts_with("/monitor/")) return route_own(client, stream, request);
   if (!has_program()) {
+    if (request.path.starts_with(resize_prefix)) return set_size(asker_of(client, stream), request.path);
     refuse(asker_of(client, stream), not_running("ask"));
     return {};
   }
@@ -45,6 +47,7 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
   const std::string& path = request.path;
   if (path == "/monitor/start") {
     client.respond(stream, 200);
+    begin_run_soon();
     return wait_in(starters_, std::move(asker));
   }
   if (path == "/monitor/exit") return wait_in(exit_askers_, std::move(asker));
@@ -76,6 +79,21 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
     if (what == "stderr") return attachments_->add(client, stream, channel::Output::stderr_stream, whole);
   }
   channel::answer(client, stream, 404);
+  return {};
+}
+
+// Of a terminal that is yet to be made.
+StreamHandlers Monitor::set_size(const Asker& asker, const std::string& path) {
+  std::string_view text = std::string_view(path).substr(resize_prefix.size());
+  size_t slash = std::min(text.find('/'), text.size());
+  uint16_t rows = 0;
+  uint16_t cols = 0;
+  auto read = [](std::string_view word, uint16_t& out) {
+    return std::from_chars(word.data(), word.data() + word.size(), out).ec == std::errc();
+  };
+  bool good = read(text.substr(0, slash), rows) && slash < text.size() && read(text.substr(slash + 1), cols);
+  if (good) size_ = {rows, cols};
+  good ? answer(asker, 200) : refuse(asker, {Errc::invalid_argument, "resize " + shown() + ": that is no size", "", 0});
   return {};
 }
 

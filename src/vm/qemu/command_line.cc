@@ -61,7 +61,27 @@ void add_disk(std::vector<std::string>& argv, const MachineSpec& spec, const Dis
                            fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", disk.serial)});
 }
 
+std::string forward_rule(const UserNetwork& network, const PortForward& forward) {
+  return fmt::format("{}:{}:{}-{}:{}", forward.protocol, forward.host_address, forward.host_port, network.guest_address,
+                     forward.guest_port);
+}
+
+void add_network(std::vector<std::string>& argv, const UserNetwork& network) {
+  std::string netdev = fmt::format("user,id=net0,ipv6=off,net={}/{},host={},dns={},dhcpstart={}", network.network,
+                                   network.prefix, network.gateway, network.resolver, network.guest_address);
+  for (const PortForward& forward : network.forwards) netdev += ",hostfwd=" + forward_rule(network, forward);
+  argv.insert(argv.end(), {"-netdev", netdev, "-device", "virtio-net-device,netdev=net0,mac=" + network.mac});
+}
+
 }  // namespace
+
+std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words) {
+  if (!spec.network || words.find("Could not set up host forwarding rule") == std::string_view::npos)
+    return std::nullopt;
+  for (const PortForward& forward : spec.network->forwards)
+    if (words.find("rule '" + forward_rule(*spec.network, forward) + "'") != std::string_view::npos) return forward;
+  return std::nullopt;
+}
 
 std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk) {
   return spec.directory / (disk.serial + ".vmdk");
@@ -125,6 +145,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
   for (const Disk& disk : spec.disks) add_disk(argv, spec, disk);
+  if (spec.network) add_network(argv, *spec.network);
   return argv;
 }
 

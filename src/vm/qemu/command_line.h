@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vm/machine_spec.h"
@@ -21,6 +23,9 @@ struct QemuTarget {
 // The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
 // the descriptor that vmdk_descriptor() gives, at `vmdk_path(spec, disk)`.
 std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec);
+
+// The one that QEMU could not set up, by the last words of its process.
+std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words);
 
 std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk);
 

@@ -15,10 +15,12 @@ namespace diatom::vm {
 
 namespace {
 
+fs::path log_path(const MachineSpec& spec) { return spec.directory / "vmm.log"; }
+
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(Child child, UniqueFd channel, UniqueFd console, fs::path log)
-      : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), log_(std::move(log)) {}
+  QemuMachine(Child child, UniqueFd channel, UniqueFd console, MachineSpec spec)
+      : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), spec_(std::move(spec)) {}
 
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
@@ -28,8 +30,13 @@ class QemuMachine final : public Machine {
 
   Result<std::string> reap() override {
     ExitStatus status = TRY(child_.wait());
-    std::string words = read_file(log_, 64 << 10).value_or("");
+    std::string words = read_file(log_path(spec_), 64 << 10).value_or("");
     while (!words.empty() && words.back() == '\n') words.pop_back();
+    if (auto forward = refused_forward(spec_, words))
+      return fail(Errc::already_exists,
+                  "publish port " + forward->host_address + ":" + std::to_string(forward->host_port) + "/" +
+                      forward->protocol + ": it is taken on this host",
+                  "choose another one, or leave it out: -p CONTAINER_PORT takes a free one");
     if (words.empty() && status.signal != 0 && status.signal != SIGKILL)
       words = "QEMU was killed by signal " + std::to_string(status.signal);
     return words;
@@ -39,7 +46,7 @@ class QemuMachine final : public Machine {
   Child child_;
   UniqueFd channel_;
   UniqueFd console_;
-  fs::path log_;
+  MachineSpec spec_;
 };
 
 std::optional<std::string> qemu_program() {
@@ -117,8 +124,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
 
   platform::SocketPair channel = TRY(platform::make_socket_pair());
   platform::SocketPair console = TRY(platform::make_socket_pair());
-  fs::path log = spec.directory / "vmm.log";
-  UniqueFd log_fd = TRY(open_file(log, O_WRONLY | O_CREAT | O_TRUNC));
+  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
   ChildOptions options;
   options.argv = qemu_command_line(target, spec);
   options.inherit_environment = false;
@@ -128,8 +134,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
                  {console.theirs.get(), qemu_console_fd}};
   options.new_process_group = true;
   Child child = TRY(Child::spawn(options));
-  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours),
-                                       std::move(log));
+  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);
 }
 
 }  // namespace diatom::vm

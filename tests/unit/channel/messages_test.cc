@@ -40,11 +40,30 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   config.shm_bytes = UINT64_MAX;
   config.cpu_quota_us = 1;
   config.pids_max = 2;
+  config.network = {.interface = "eth1",
+                    .address = "10.0.2.15",
+                    .prefix = 8,
+                    .gateway = "10.0.2.2",
+                    .resolver = "10.0.2.3",
+                    .published_udp = {53, 65535}};
   auto decoded = decode_container_config(encode(config));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(encode(*decoded), encode(config));
   EXPECT_EQ(decoded->tmpfs.at(1).path, "/u");
   EXPECT_EQ(decoded->shm_bytes, UINT64_MAX);
+  ASSERT_TRUE(decoded->network);
+  EXPECT_EQ(decoded->network->published_udp, config.network->published_udp);
+  EXPECT_EQ(decoded->network->prefix, 8);
+}
+
+TEST(Messages, ANetworkOfTheWrongKindRefusesTheContainer) {
+  for (const char* network : {"1", "[]", R"({"prefix":33})", R"({"prefix":-1})", R"({"published_udp":[65536]})",
+                              R"({"published_udp":["53"]})", R"({"published_udp":53})", R"({"address":1})"})
+    EXPECT_FALSE(decode_container_config(std::string(R"({"network":)") + network + "}")) << network;
+  auto plain = decode_container_config(R"({"network":{}})");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->network->interface, "eth0");
+  EXPECT_FALSE(decode_container_config("{}")->network);
 }
 
 TEST(Messages, StringsAreBytes) {

@@ -104,7 +104,7 @@ TEST(Documents, AreAManifestOrAnIndexAndNeverBoth) {
 TEST(ParseConfig, ReadsWhatARunNeeds) {
   auto config = parse_config(R"({"os":"linux","architecture":"amd64","created":"2024-01-01T00:00:00Z",)"
                              R"("config":{"Env":["A=1","B="],"Entrypoint":["/x"],"Cmd":null,"WorkingDir":"/w",)"
-                             R"("User":"1:2","StopSignal":"SIGINT"},)"
+                             R"("User":"1:2","StopSignal":"SIGINT","ExposedPorts":{"80/tcp":{},"53/udp":null}},)"
                              R"("rootfs":{"type":"layers","diff_ids":["sha256:)" +
                              hex + "\"]}}");
   ASSERT_TRUE(config) << config.error().message;
@@ -114,6 +114,7 @@ TEST(ParseConfig, ReadsWhatARunNeeds) {
   EXPECT_EQ(config->working_dir, "/w");
   EXPECT_EQ(config->user, "1:2");
   EXPECT_EQ(config->stop_signal, "SIGINT");
+  EXPECT_THAT(config->exposed_ports, ElementsAre("53/udp", "80/tcp"));
   EXPECT_EQ(config->platform.architecture, "amd64");
   ASSERT_EQ(config->diff_ids.size(), 1U);
   EXPECT_EQ(config->diff_ids[0].hex(), hex);

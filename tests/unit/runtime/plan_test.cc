@@ -28,7 +28,9 @@ class PlanTest : public testing::Test {
                            .kernel = kernel_,
                            .directory = "/c",
                            .upper = upper_,
-                           .host_cpus = 4});
+                           .host_cpus = 4,
+                           .ports = ports_,
+                           .host_resolv_conf = "nameserver 192.0.2.1\nsearch corp.test\noptions edns0\n"});
   }
   Plan good() const {
     auto made = plan();
@@ -41,6 +43,7 @@ class PlanTest : public testing::Test {
       .id = "sha256:1", .defaults = {}, .root_device = {{"/images/1.erofs", 8192}, {"/layers/1.data", 4096}}};
   vm::GuestKernel kernel_{.version = "6.1", .image = "/kernel", .initramfs = "/initramfs", .agent_disk = {}};
   fs::path upper_ = "/c/upper.ext4";
+  std::vector<PortMapping> ports_;
 };
 
 TEST(PlanCommand, FollowsDockersTable) {
@@ -66,8 +69,12 @@ TEST(PlanCommand, FollowsDockersTable) {
     ContainerSpec spec;
     spec.entrypoint = one.entrypoint;
     spec.args = one.args;
-    ImageDefaults image{
-        .entrypoint = one.image_entrypoint, .cmd = one.image_cmd, .env = {}, .working_dir = {}, .user = {}};
+    ImageDefaults image{.entrypoint = one.image_entrypoint,
+                        .cmd = one.image_cmd,
+                        .env = {},
+                        .working_dir = {},
+                        .user = {},
+                        .exposed_ports = {}};
     EXPECT_EQ(plan_command(spec, image), one.result) << one.what;
   }
 }
@@ -166,6 +173,49 @@ TEST_F(PlanTest, RaisesMemoryToWhatAGuestBootsWithAndSaysSo) {
   EXPECT_THAT(good().warnings, IsEmpty());
 }
 
+TEST_F(PlanTest, ConnectsAContainerUnlessItIsToHaveNoNetwork) {
+  ports_ = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80},
+            {.host_address = "0.0.0.0", .host_port = 5353, .container_port = 53, .protocol = "udp"}};
+  MonitorPlan monitor = good().monitor;
+  ASSERT_TRUE(monitor.machine.network);
+  EXPECT_EQ(monitor.machine.network->mac, "02:01:23:45:67:89");
+  ASSERT_EQ(monitor.machine.network->forwards.size(), 2U);
+  EXPECT_EQ(monitor.machine.network->forwards[0].guest_port, 80);
+  EXPECT_EQ(monitor.machine.network->forwards[1].protocol, "udp");
+  ASSERT_TRUE(monitor.container.network);
+  EXPECT_EQ(monitor.container.network->address, "10.0.2.15");
+  EXPECT_EQ(monitor.container.network->gateway, "10.0.2.2");
+  EXPECT_EQ(monitor.container.network->resolver, "10.0.2.3");
+  EXPECT_THAT(monitor.container.network->published_udp, ElementsAre(53));
+  EXPECT_THAT(monitor.container.resolv_conf, ElementsAre("nameserver 10.0.2.3", "search corp.test", "options edns0"));
+  EXPECT_THAT(good().warnings, IsEmpty());
+
+  spec_.network = "none";
+  monitor = good().monitor;
+  EXPECT_FALSE(monitor.machine.network);
+  EXPECT_FALSE(monitor.container.network);
+  EXPECT_THAT(monitor.container.resolv_conf, ElementsAre("search corp.test", "options edns0"));
+  EXPECT_THAT(good().warnings, ElementsAre(HasSubstr("not published")));
+}
+
+TEST(PlanPorts, PublishesAllThatIsExposedAndNotPublishedAlready) {
+  ContainerSpec spec;
+  spec.ports = {{.host_port = 8080, .container_port = 80}};
+  spec.expose = {"90-91", "53/udp"};
+  ImageDefaults image;
+  image.exposed_ports = {"80/tcp", "80/udp", "nonsense", "90"};
+  EXPECT_EQ(plan_ports(spec, image).value(), spec.ports);
+  spec.publish_all = true;
+  std::vector<std::string> got;
+  auto planned = plan_ports(spec, image);
+  ASSERT_TRUE(planned) << test::error_of(planned);
+  for (const PortMapping& port : *planned)
+    got.push_back(std::to_string(port.host_port) + ":" + std::to_string(port.container_port) + "/" + port.protocol);
+  EXPECT_THAT(got, ElementsAre("8080:80/tcp", "0:90/tcp", "0:91/tcp", "0:53/udp", "0:80/udp"));
+  spec.expose = {"nonsense"};
+  EXPECT_FALSE(plan_ports(spec, image));
+}
+
 TEST_F(PlanTest, RefusesWhatCannotBeAndNamesIt) {
   const std::pair<const char*, std::function<void(ContainerSpec&)>> cases[] = {
       {"cpus", [](ContainerSpec& spec) { spec.cpus = 0; }},
@@ -176,6 +226,10 @@ TEST_F(PlanTest, RefusesWhatCannotBeAndNamesIt) {
       {"host name \"a b\"", [](ContainerSpec& spec) { spec.hostname = "a b"; }},
       {"host name", [](ContainerSpec& spec) { spec.hostname = std::string(65, 'a'); }},
       {"working directory \"tmp\"", [](ContainerSpec& spec) { spec.working_dir = "tmp"; }},
+      {"network \"other\"", [](ContainerSpec& spec) { spec.network = "other"; }},
+      {"dns \"x\"", [](ContainerSpec& spec) { spec.dns = {"x"}; }},
+      {"dns search domain \"a b\"", [](ContainerSpec& spec) { spec.dns_search = {"a b"}; }},
+      {"add host \"x\"", [](ContainerSpec& spec) { spec.extra_hosts = {"x"}; }},
       {"tmpfs \"run\"", [](ContainerSpec& spec) { spec.tmpfs = {{"run", ""}}; }},
       {"tmpfs \"\"", [](ContainerSpec& spec) { spec.tmpfs = {{"", ""}}; }},
   };

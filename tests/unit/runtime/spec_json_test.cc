@@ -26,9 +26,19 @@ TEST(PrintSpec, SaysWhatWasDecided) {
   plan.monitor.machine.vcpus = 3;
   plan.monitor.machine.memory_bytes = 1 << 30;
   EXPECT_EQ(json::parse(print_spec(spec, plan)), json::parse(R"({
-    "Image": "busybox", "Cmd": ["sh", "-c", "echo \"hi\""], "Env": ["A=1"], "WorkingDir": "/", "User": "www",
+    "Network": "none", "Ports": [], "Image": "busybox", "Cmd": ["sh", "-c", "echo \"hi\""], "Env": ["A=1"], "WorkingDir": "/", "User": "www",
     "Hostname": "host", "Tty": true, "OpenStdin": false, "ReadonlyRootfs": false, "Tmpfs": {"/run": "size=1m"},
     "Labels": {"a": "1", "b": ""}, "Cpus": 3, "Memory": 1073741824, "AutoRemove": false})"));
+}
+
+TEST(PrintSpec, NamesThePortsAsTheyArePublished) {
+  Plan plan;
+  plan.monitor.machine.network.emplace();
+  plan.monitor.machine.network->forwards = {{"udp", "127.0.0.1", 40000, 53}};
+  json printed = json::parse(print_spec({}, plan));
+  EXPECT_EQ(printed["Network"], "default");
+  EXPECT_EQ(printed["Ports"], json::parse(R"([{"HostAddress": "127.0.0.1", "HostPort": 40000, "ContainerPort": 53,
+                                              "Protocol": "udp"}])"));
 }
 
 TEST(PrintSpec, IsJsonWhateverBytesTheSpecHas) {

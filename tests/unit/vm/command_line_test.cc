@@ -110,6 +110,43 @@ TEST(QemuCommandLine, UsesAVirtioConsoleWhereTheKernelHasNoSerialDriver) {
   EXPECT_THAT(value_of(argv, "-machine"), HasSubstr("acpi=off"));
 }
 
+MachineSpec example_with_network() {
+  MachineSpec spec = example();
+  spec.network = UserNetwork{
+      .mac = "02:aa:aa:aa:aa:aa",
+      .forwards = {{"tcp", "127.0.0.1", 8080, 80}, {"udp", "0.0.0.0", 5353, 53}, {"tcp", "127.0.0.1", 80, 80}}};
+  return spec;
+}
+
+TEST(QemuCommandLine, GivesTheGuestOneNicOnAUserModeNetworkWithItsPorts) {
+  auto argv = qemu_command_line(emulated(), example_with_network());
+  EXPECT_EQ(value_of(argv, "-netdev"),
+            "user,id=net0,ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,"
+            "hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=udp:0.0.0.0:5353-10.0.2.15:53,"
+            "hostfwd=tcp:127.0.0.1:80-10.0.2.15:80");
+  EXPECT_THAT(argv, Contains("virtio-net-device,netdev=net0,mac=02:aa:aa:aa:aa:aa"));
+}
+
+TEST(QemuCommandLine, HasNoNicWithoutANetwork) {
+  EXPECT_THAT(qemu_command_line(emulated(), example()), Not(Contains("-netdev")));
+}
+
+TEST(RefusedForward, IsTheOneThatQemuNames) {
+  MachineSpec spec = example_with_network();
+  auto words = [](const std::string& rule) {
+    return "qemu-system-x86_64: -netdev user,id=net0,…: Could not set up host forwarding rule '" + rule + "'";
+  };
+  auto refused = refused_forward(spec, words("tcp:127.0.0.1:80-10.0.2.15:80"));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->host_port, 80);
+  refused = refused_forward(spec, words("udp:0.0.0.0:5353-10.0.2.15:53"));
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->host_port, 5353);
+  EXPECT_FALSE(refused_forward(spec, words("tcp:127.0.0.1:1-10.0.2.15:1")));
+  EXPECT_FALSE(refused_forward(spec, "qemu-system-x86_64: tcp:127.0.0.1:80-10.0.2.15:80"));
+  EXPECT_FALSE(refused_forward(example(), words("tcp:127.0.0.1:80-10.0.2.15:80")));
+}
+
 TEST(VmdkDescriptor, ListsTheExtentsInOrderInSectors) {
   EXPECT_THAT(vmdk_descriptor(example().disks[0]), HasSubstr("RW 16 FLAT \"/i/meta\" 0\nRW 8 FLAT \"/l/0.data\" 0\n"));
 }

@@ -1,0 +1,36 @@
+// The container's network: its interface, its way out, and what it may not reach.
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "channel/messages.h"
+
+namespace diatom::agent {
+
+// Sets the network up in a process of its own, beside whatever else is to be done: loading the driver takes a while.
+class NetworkSetup {
+ public:
+  // Nothing is done, and finish() is a success, without a configuration.
+  explicit NetworkSetup(const std::optional<channel::NetworkConfig>& config);
+  NetworkSetup(const NetworkSetup&) = delete;
+  NetworkSetup& operator=(const NetworkSetup&) = delete;
+  NetworkSetup(NetworkSetup&&) = delete;
+  NetworkSetup& operator=(NetworkSetup&&) = delete;
+  ~NetworkSetup();
+
+  // Waits for it. Errors: timeout when the VM has no such interface, some seconds later.
+  Result<> finish();
+
+ private:
+  pid_t pid_ = -1;
+  UniqueFd failure_;  // what went wrong, in words; empty when nothing did
+};
+
+// The user-mode network hands connections to its own addresses over to the host's loopback. Processes of the cgroup
+// reach none of them, but the resolver to ask names; they answer who came from outside. (What they send themselves,
+// past the kernel's IP, is forbid_packet_sockets()'s.) Errors: the kernel has no BPF for cgroups, or no seccomp.
+Result<> close_host_network(int cgroup_fd, const channel::NetworkConfig& config);
+
+}  // namespace diatom::agent
