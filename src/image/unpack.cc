@@ -257,6 +257,13 @@ Result<rootfs::LayerLimits> layer_limits() {
   return limits;
 }
 
+Result<rootfs::ImageLimits> image_limits() {
+  rootfs::ImageLimits limits;
+  const char* text = std::getenv("DIATOM_MAX_TREE_SIZE");
+  if (text != nullptr && *text != '\0') limits.max_tree_bytes = TRY(parse_size("DIATOM_MAX_TREE_SIZE", text));
+  return limits;
+}
+
 Result<NewLayer> convert_layer(const store::Paths& paths, rootfs::ByteSource& blob, std::string_view name,
                                const rootfs::LayerLimits& limits, const CancelToken& cancel) {
   store::Ingest data = TRY(store::Ingest::create(paths));
@@ -292,7 +299,7 @@ Result<store::ImageRecord> build_image(const store::Paths& paths, const oci::Dig
     files.push_back({indexes.back().get()});
   }
   store::Ingest metadata = TRY(store::Ingest::create(paths));
-  auto info = rootfs::write_image(files, id.text(), metadata.fd(), cancel);
+  auto info = rootfs::write_image(files, id.text(), metadata.fd(), TRY(image_limits()), cancel);
   if (!info) return fail(info.error().code, "image " + id.text() + ": " + info.error().message, info.error().hint);
   TRY(metadata.commit(paths.image_metadata(id.hex())));
   store::ImageRecord record;
