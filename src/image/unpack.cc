@@ -223,7 +223,12 @@ class Work {
   Result<std::optional<FileLock>> claim(const Item& item) {
     fs::path path = paths_.ingest() / (layers_[item.layer].diff_id.hex() + ".lock");
     if (!item.put_off) return FileLock::try_acquire(path);
-    return std::optional(TRY(FileLock::acquire(path, cancel_)));
+    // Whoever has it may be at it for long; an image that cannot come about any more does not wait for that.
+    auto go_on = [this]() -> Result<> {
+      if (failed_) return fail(Errc::cancelled, "interrupted");
+      return cancel_.check();
+    };
+    return std::optional(TRY(FileLock::acquire(path, go_on)));
   }
 
   const store::Paths& paths_;
