@@ -66,6 +66,8 @@ class Database {
   struct Close {
     void operator()(sqlite3* database) const;
   };
+  static Result<Database> connect(const std::filesystem::path& path);
+  static Result<> create(const std::filesystem::path& path);
   Result<> migrate(const std::filesystem::path& path);
   std::unique_ptr<sqlite3, Close> database_;
 };
