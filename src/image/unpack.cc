@@ -241,6 +241,16 @@ class Work {
   std::vector<Result<store::LayerRecord>> results_;  // each written by the one worker that has the layer
 };
 
+Result<> sync_layers(const store::Paths& paths, std::span<const store::LayerRecord> layers) {
+  for (const store::LayerRecord& layer : layers)
+    for (const fs::path& file :
+         {paths.layer_data(layer.diff_id), paths.blobs() / layer.blob, paths.layer_index(layer.diff_id)}) {
+      UniqueFd fd = TRY(open_file(file, O_RDONLY));
+      TRY(sync_fd(fd.get()));
+    }
+  return {};
+}
+
 }  // namespace
 
 PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, const oci::Descriptor& blob,
@@ -304,13 +314,26 @@ Result<store::ImageRecord> build_image(const store::Paths& paths, const oci::Dig
     files.push_back({indexes.back().get()});
   }
   store::Ingest metadata = TRY(store::Ingest::create(paths));
-  auto info = rootfs::write_image(files, id.text(), metadata.fd(), TRY(image_limits()), cancel);
+  rootfs::ImageLimits limits = TRY(image_limits());
+  Result<> synced;
+  bool began = false;
+  Result<rootfs::ImageInfo> info;
+  {
+    // The disk takes the layers while their entries are merged; ImageStore::put() would have to wait for it.
+    WorkerThreads beside(2, [&] {
+      began = true;
+      synced = sync_layers(paths, layers);
+    });
+    info = rootfs::write_image(files, id.text(), metadata.fd(), limits, cancel);
+  }
   if (!info) return fail(info.error().code, "image " + id.text() + ": " + info.error().message, info.error().hint);
+  TRY(synced);
   TRY(metadata.commit(paths.image_metadata(id.hex())));
   store::ImageRecord record;
   record.id = id.hex();
   record.metadata_bytes = info->metadata_bytes;
   record.layers = std::move(layers);
+  for (store::LayerRecord& layer : record.layers) layer.on_disk = began;
   return record;
 }
 
