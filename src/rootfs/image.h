@@ -17,7 +17,7 @@ struct LayerFiles {
 
 // Of what one image may take while its layers are merged.
 struct ImageLimits {
-  uint64_t max_tree_bytes = 88ULL << 20;  // of memory: some 1.3 million files with names of 16 bytes
+  uint64_t max_tree_bytes = 88ULL << 20;  // of memory: some 1.4 million files with names of 16 bytes
 };
 inline constexpr size_t most_layers = 4096;
 

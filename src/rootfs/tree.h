@@ -1,5 +1,5 @@
 // The merged tree of an image's layers, in memory: what the root file system will look like. Of a file it holds its
-// names and where its entry lies, some 60 bytes and the name; all else is read again when it is written.
+// names and where its entry lies, some 50 bytes and the name; all else is read again when it is written.
 #pragma once
 
 #include <cstdint>
