@@ -116,7 +116,7 @@ class ErofsCheck {
 inline void check_image(int index_fd, size_t times, uint64_t data_bytes) {
   std::vector<rootfs::LayerFiles> layers(times, rootfs::LayerFiles{index_fd});
   UniqueFd out = memory_file();
-  auto info = rootfs::write_image(layers, "sha256:fuzz", out.get(), CancelToken());
+  auto info = rootfs::write_image(layers, "sha256:fuzz", out.get(), {}, CancelToken());
   if (!info) return require_refusal(info.error());
   std::string image = content_of(out.get());
   REQUIRE(image.size() == info->metadata_bytes && image.size() % 4096 == 0);

@@ -186,12 +186,11 @@ Result<FileLock> FileLock::acquire(const fs::path& path, Mode mode) {
   }
 }
 
-// A lock that becomes free is no event that could be awaited beside the token: so it is tried a few dozen times a
-// second.
-Result<FileLock> FileLock::acquire(const fs::path& path, const CancelToken& cancel) {
+// A lock that becomes free is no event that could be awaited beside others: so it is tried again and again.
+Result<FileLock> FileLock::acquire(const fs::path& path, const std::function<Result<>()>& go_on) {
   for (;;) {
     if (auto lock = TRY(try_acquire(path, Mode::exclusive))) return std::move(*lock);
-    TRY(cancel.check());
+    TRY(go_on());
     ::poll(nullptr, 0, 30);
   }
 }

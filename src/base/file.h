@@ -6,13 +6,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/cancel.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 
@@ -58,8 +58,8 @@ class FileLock {
   enum class Mode { shared, exclusive };
   // Blocks until the lock is there.
   static Result<FileLock> acquire(const fs::path& path, Mode mode = Mode::exclusive);
-  // The same, but it can be interrupted.
-  static Result<FileLock> acquire(const fs::path& path, const CancelToken& cancel);
+  // The same, but it ends with the first error of `go_on`, which is asked a few dozen times a second.
+  static Result<FileLock> acquire(const fs::path& path, const std::function<Result<>()>& go_on);
   // Empty when somebody else holds it.
   static Result<std::optional<FileLock>> try_acquire(const fs::path& path, Mode mode = Mode::exclusive);
   int fd() const { return fd_.get(); }

@@ -223,7 +223,12 @@ class Work {
   Result<std::optional<FileLock>> claim(const Item& item) {
     fs::path path = paths_.ingest() / (layers_[item.layer].diff_id.hex() + ".lock");
     if (!item.put_off) return FileLock::try_acquire(path);
-    return std::optional(TRY(FileLock::acquire(path, cancel_)));
+    // Whoever has it may be at it for long; an image that cannot come about any more does not wait for that.
+    auto go_on = [this]() -> Result<> {
+      if (failed_) return fail(Errc::cancelled, "interrupted");
+      return cancel_.check();
+    };
+    return std::optional(TRY(FileLock::acquire(path, go_on)));
   }
 
   const store::Paths& paths_;
@@ -235,6 +240,16 @@ class Work {
   std::atomic<bool> failed_{false};
   std::vector<Result<store::LayerRecord>> results_;  // each written by the one worker that has the layer
 };
+
+Result<> sync_layers(const store::Paths& paths, std::span<const store::LayerRecord> layers) {
+  for (const store::LayerRecord& layer : layers)
+    for (const fs::path& file :
+         {paths.layer_data(layer.diff_id), paths.blobs() / layer.blob, paths.layer_index(layer.diff_id)}) {
+      UniqueFd fd = TRY(open_file(file, O_RDONLY));
+      TRY(sync_fd(fd.get()));
+    }
+  return {};
+}
 
 }  // namespace
 
@@ -254,6 +269,13 @@ Result<rootfs::LayerLimits> layer_limits() {
   rootfs::LayerLimits limits;
   const char* text = std::getenv("DIATOM_MAX_LAYER_SIZE");
   if (text != nullptr && *text != '\0') limits.max_bytes = TRY(parse_size("DIATOM_MAX_LAYER_SIZE", text));
+  return limits;
+}
+
+Result<rootfs::ImageLimits> image_limits() {
+  rootfs::ImageLimits limits;
+  const char* text = std::getenv("DIATOM_MAX_TREE_SIZE");
+  if (text != nullptr && *text != '\0') limits.max_tree_bytes = TRY(parse_size("DIATOM_MAX_TREE_SIZE", text));
   return limits;
 }
 
@@ -292,13 +314,26 @@ Result<store::ImageRecord> build_image(const store::Paths& paths, const oci::Dig
     files.push_back({indexes.back().get()});
   }
   store::Ingest metadata = TRY(store::Ingest::create(paths));
-  auto info = rootfs::write_image(files, id.text(), metadata.fd(), cancel);
+  rootfs::ImageLimits limits = TRY(image_limits());
+  Result<> synced;
+  bool began = false;
+  Result<rootfs::ImageInfo> info;
+  {
+    // The disk takes the layers while their entries are merged; ImageStore::put() would have to wait for it.
+    WorkerThreads beside(2, [&] {
+      began = true;
+      synced = sync_layers(paths, layers);
+    });
+    info = rootfs::write_image(files, id.text(), metadata.fd(), limits, cancel);
+  }
   if (!info) return fail(info.error().code, "image " + id.text() + ": " + info.error().message, info.error().hint);
+  TRY(synced);
   TRY(metadata.commit(paths.image_metadata(id.hex())));
   store::ImageRecord record;
   record.id = id.hex();
   record.metadata_bytes = info->metadata_bytes;
   record.layers = std::move(layers);
+  for (store::LayerRecord& layer : record.layers) layer.on_disk = began;
   return record;
 }
 

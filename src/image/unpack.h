@@ -10,6 +10,7 @@
 #include "oci/digest.h"
 #include "oci/manifest.h"
 #include "rootfs/byte_source.h"
+#include "rootfs/image.h"
 #include "rootfs/layer.h"
 #include "store/content_store.h"
 #include "store/store.h"
@@ -39,6 +40,9 @@ PackedLayer stored_layer(const store::Paths& paths, const oci::Digest& diff_id, 
 
 // $DIATOM_MAX_LAYER_SIZE, else the default.
 Result<rootfs::LayerLimits> layer_limits();
+
+// $DIATOM_MAX_TREE_SIZE, else the default.
+Result<rootfs::ImageLimits> image_limits();
 
 // One layer converted, in files of no name yet.
 struct NewLayer {

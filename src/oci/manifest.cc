@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/json_depth.h"
+#include "base/json_shape.h"
 
 namespace diatom::oci {
 
@@ -156,10 +156,15 @@ Result<Healthcheck> parse_healthcheck(const json& value) {
 }
 
 // Before anything is parsed. What is no JSON at all is found out by whoever expects an object.
-Result<> check_depth(std::string_view what, std::string_view text) {
-  if (!json_nests_deeper(text)) return {};
-  return fail(Errc::invalid_argument,
-              "read " + std::string(what) + ": deeper than " + std::to_string(deepest_json) + " levels");
+Result<> check_shape(std::string_view what, std::string_view text) {
+  JsonShape shape = json_shape(text);
+  if (shape.depth > deepest_json)
+    return fail(Errc::invalid_argument,
+                "read " + std::string(what) + ": deeper than " + std::to_string(deepest_json) + " levels");
+  if (shape.values > most_json_values)
+    return fail(Errc::invalid_argument,
+                "read " + std::string(what) + ": more than " + std::to_string(most_json_values) + " values");
+  return {};
 }
 
 json parse_json(std::string_view text) { return json::parse(text, nullptr, false); }
@@ -173,7 +178,7 @@ bool is_manifest_type(std::string_view type) {
 bool is_layer_type(std::string_view type) { return std::ranges::find(layer_types, type) != std::end(layer_types); }
 
 Result<Index> parse_index(std::string_view text) {
-  TRY(check_depth("image index", text));
+  TRY(check_shape("image index", text));
   json document = parse_json(text);
   Object object("image index", document);
   object.check_schema();
@@ -186,7 +191,7 @@ Result<Index> parse_index(std::string_view text) {
 }
 
 Result<Manifest> parse_manifest(std::string_view text) {
-  TRY(check_depth("manifest", text));
+  TRY(check_shape("manifest", text));
   json document = parse_json(text);
   Object object("manifest", document);
   object.check_schema();
@@ -204,7 +209,7 @@ Result<Manifest> parse_manifest(std::string_view text) {
 }
 
 Result<ImageConfig> parse_config(std::string_view text) {
-  TRY(check_depth("image config", text));
+  TRY(check_shape("image config", text));
   json document = parse_json(text);
   Object object("image config", document);
   ImageConfig config;
@@ -242,7 +247,7 @@ Result<ImageConfig> parse_config(std::string_view text) {
 }
 
 Result<std::vector<DockerArchiveImage>> parse_docker_archive(std::string_view text) {
-  TRY(check_depth("manifest.json", text));
+  TRY(check_shape("manifest.json", text));
   json document = parse_json(text);
   if (!document.is_array() || document.size() > most_entries)
     return fail(Errc::invalid_argument, "read manifest.json: it is no JSON array");

@@ -6,7 +6,9 @@
 #include "rootfs/erofs.h"
 
 #include <algorithm>
-#include <array>
+#include <cstring>
+#include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -30,50 +32,75 @@ constexpr size_t dirent_bytes = 12;
 constexpr uint16_t layout_plain = 0;
 constexpr uint16_t layout_inline = 2;
 constexpr uint64_t most_blocks = UINT32_MAX;
-constexpr size_t write_bytes = 1 << 20;
+constexpr size_t write_bytes = 256 << 10;
 
 uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
 
-struct Child {
-  std::string_view name;
-  const Inode* inode;
-};
-
-// With "." and "..", which are sorted among the others ("!" comes before them).
-std::vector<Child> sorted_children(const Inode& directory) {
-  std::vector<Child> all;
-  all.reserve(directory.children->size() + 2);
-  all.push_back({".", &directory});
-  all.push_back({"..", directory.parent});
-  for (const auto& [name, entry] : *directory.children) all.push_back({name, entry.inode});
-  std::ranges::inplace_merge(all, all.begin() + 2, {}, &Child::name);
-  return all;
-}
-
-// A directory's content is blocks, each complete in itself: entries, then names. Calls `end_block(first, last)` for
-// the children of each block.
-template <class EndBlock>
-void split_into_blocks(const std::vector<Child>& children, EndBlock end_block) {
-  size_t used = 0;
-  size_t first = 0;
-  for (size_t i = 0; i < children.size(); ++i) {
-    size_t need = dirent_bytes + children[i].name.size();
-    if (used + need > block_size) {
-      end_block(first, i, used);
-      first = i;
-      used = 0;
-    }
-    used += need;
+// What a directory lists: its names, and "." and "..", which are sorted among the others ("!" comes before them). By
+// number only, because a directory may have a million.
+class Listing {
+ public:
+  Listing(const Tree& tree, Tree::Id directory) : tree_(tree), directory_(directory) {
+    const Directory& in = tree.directory(tree.inode(directory));
+    names_.reserve(in.count + 2);
+    tree.names().for_each(in.names, [&](Names::Id name) {
+      if (dots_ < 2) add_dots_before(tree.names().text(name));
+      names_.push_back(name);
+    });
+    add_dots_before("\xff");
   }
-  end_block(first, children.size(), used);
-}
 
-uint64_t directory_bytes(const std::vector<Child>& children) {
-  uint64_t size = 0;
-  split_into_blocks(children,
-                    [&](size_t, size_t last, size_t used) { size += last == children.size() ? used : block_size; });
-  return size;
-}
+  size_t size() const { return names_.size(); }
+  std::string_view name(size_t i) const {
+    return names_[i] == dot ? "." : names_[i] == dot_dot ? ".." : tree_.names().text(names_[i]);
+  }
+  Tree::Id inode(size_t i) const {
+    if (names_[i] == dot) return directory_;
+    if (names_[i] == dot_dot) return tree_.directory(tree_.inode(directory_)).parent;
+    return tree_.names()[names_[i]].inode;
+  }
+
+  // The content is blocks, each complete in itself: entries, then names. Calls `end_block(first, last, used)` for the
+  // names of each block.
+  template <class EndBlock>
+  void split_into_blocks(const EndBlock& end_block) const {
+    size_t used = 0;
+    size_t first = 0;
+    for (size_t i = 0; i < size(); ++i) {
+      size_t need = dirent_bytes + name(i).size();
+      if (used + need > block_size) {
+        end_block(first, i, used);
+        first = i;
+        used = 0;
+      }
+      used += need;
+    }
+    end_block(first, size(), used);
+  }
+  uint64_t bytes() const {
+    uint64_t all = 0;
+    split_into_blocks([&](size_t, size_t last, size_t used) { all += last == size() ? used : block_size; });
+    return all;
+  }
+  uint32_t links() const {  // its own, and ".." of those in it
+    auto is_directory = [&](size_t i) { return tree_.inode(inode(i)).is_directory(); };
+    return static_cast<uint32_t>(std::ranges::count_if(std::views::iota(size_t{0}, size()), is_directory));
+  }
+
+ private:
+  static constexpr Names::Id dot = UINT32_MAX;
+  static constexpr Names::Id dot_dot = UINT32_MAX - 1;
+
+  void add_dots_before(std::string_view name) {
+    if (dots_ == 0 && name > ".") names_.push_back(dot), ++dots_;
+    if (dots_ == 1 && name > "..") names_.push_back(dot_dot), ++dots_;
+  }
+
+  const Tree& tree_;
+  Tree::Id directory_;
+  std::vector<Names::Id> names_;
+  int dots_ = 0;
+};
 
 uint8_t dirent_type(EntryKind kind) {
   switch (kind) {
@@ -99,96 +126,86 @@ uint16_t mode_type(EntryKind kind) {
   return types[static_cast<size_t>(kind)];
 }
 
-std::string directory_content(const std::vector<Child>& children) {
-  std::string content;
-  split_into_blocks(children, [&](size_t first, size_t last, size_t) {
-    size_t name_offset = (last - first) * dirent_bytes;
-    for (size_t i = first; i < last; ++i) {
-      put(content, children[i].inode->nid);
-      put(content, static_cast<uint16_t>(name_offset));
-      put(content, dirent_type(children[i].inode->kind));
-      put(content, uint8_t{0});
-      name_offset += children[i].name.size();
-    }
-    for (size_t i = first; i < last; ++i) content += children[i].name;
-    if (last != children.size()) content.resize(round_up(content.size(), block_size));
-  });
-  return content;
-}
-
 class Writer {
  public:
-  Writer(Tree& tree, std::span<const uint64_t> data_bytes, std::string_view identity, int fd, const CancelToken& cancel)
-      : tree_(tree), data_bytes_(data_bytes), identity_(identity), fd_(fd), cancel_(cancel) {}
+  Writer(Tree& tree, IndexFiles& layers, std::string_view identity, int fd, const CancelToken& cancel)
+      : tree_(tree), layers_(layers), identity_(identity), fd_(fd), cancel_(cancel) {}
 
   Result<ImageInfo> run() {
     TRY(place_inodes());
-    place_blocks();
-    uint64_t metadata_blocks = next_block_;
-    for (uint64_t bytes : data_bytes_) {
+    if (position_ / slot_bytes > UINT32_MAX)
+      return fail(Errc::invalid_argument, "the image's metadata is larger than 128 GiB");
+    uint64_t first_block = round_up(position_, block_size) / block_size;
+    uint64_t metadata_blocks = first_block + outline_blocks_;
+    next_block_ = metadata_blocks;
+    for (uint32_t layer = 0; layer < layers_.size(); ++layer) {
       data_start_.push_back(next_block_);
-      next_block_ += bytes / block_size;
+      next_block_ += layers_.header(layer).data_bytes / block_size;
     }
     if (next_block_ > most_blocks)
       return fail(Errc::invalid_argument, "the image is larger than the 16 TiB that EROFS can address");
-    TRY(write_inodes());
+    TRY(write_inodes(first_block));
     TRY(write_blocks());
     TRY(flush());
     return ImageInfo{.metadata_bytes = metadata_blocks * block_size,
                      .total_bytes = next_block_ * block_size,
-                     .inodes = inodes_.size()};
+                     .inodes = order_.size()};
   }
 
  private:
+  // Of the inode's entry. What nobody named is root's.
+  Result<Entry> entry_of(const Inode& inode) {
+    if (inode.offset != 0) return layers_.entry(inode.place());
+    Entry entry;
+    entry.kind = EntryKind::directory;
+    entry.mode = 0755;
+    return entry;
+  }
+
   // Numbers inodes depth first, so that what is near in the tree is near on the disk. The root is first: its number has
   // only 16 bits.
   Result<> place_inodes() {
-    std::vector<Inode*> waiting = {&tree_.root()};
-    tree_.root().links = 0;
+    order_.reserve(tree_.inodes());
+    std::vector<Tree::Id> waiting = {Tree::root};
     while (!waiting.empty()) {
-      if (inodes_.size() % 4096 == 0) TRY(cancel_.check());
-      Inode& inode = *waiting.back();
+      if (order_.size() % 4096 == 0) TRY(cancel_.check());
+      Tree::Id id = waiting.back();
       waiting.pop_back();
-      if (inode.number != 0) {  // another name of a file that has been here
-        ++inode.links;
+      Inode& inode = tree_.inode(id);
+      if (inode.nid != 0) {  // another name of a file that has been here
+        ++inode.directory_or_names;
         continue;
       }
-      inodes_.push_back(&inode);
-      inode.number = static_cast<uint32_t>(inodes_.size());
-      inode.links = inode.children != nullptr ? 2 : 1;
-      if (inode.children != nullptr) {
-        inode.size = directory_bytes(sorted_children(inode));
-        for (auto child = inode.children->rbegin(); child != inode.children->rend(); ++child) {
-          waiting.push_back(child->second.inode);
-          if (child->second.inode->children != nullptr) ++inode.links;
-        }
-      } else if (inode.kind == EntryKind::symlink) {
-        inode.size = inode.target.size();
+      order_.push_back(id);
+      Entry entry = inode.bare ? Entry() : TRY(entry_of(inode));
+      uint64_t size = entry.target.size();
+      if (inode.is_directory()) {
+        Listing listing(tree_, id);
+        size = listing.bytes();
+        size_t before = waiting.size();
+        tree_.names().for_each(tree_.directory(inode).names,
+                               [&](Names::Id name) { waiting.push_back(tree_.names()[name].inode); });
+        std::reverse(waiting.begin() + static_cast<ptrdiff_t>(before), waiting.end());
+      } else {
+        inode.directory_or_names = 1;
       }
-      place(inode);
+      place(inode, entry.xattrs.size(), size);
     }
     return {};
   }
 
-  void place(Inode& inode) {
-    size_t head = inode_bytes + inode.xattrs.size();
-    bool small = inode.kind == EntryKind::directory || inode.kind == EntryKind::symlink;
-    inode.inlined = small && head + inode.size <= block_size;
+  // `size` of what a directory or a symbolic link holds.
+  void place(Inode& inode, size_t xattrs, uint64_t size) {
+    size_t head = inode_bytes + xattrs;
+    bool small = inode.is_directory() || inode.entry_kind() == EntryKind::symlink;
+    inode.inlined = small && head + size <= block_size;
+    // Directories and link targets that are too large to be inline come behind all inodes.
+    if (small && !inode.inlined) outline_blocks_ += round_up(size, block_size) / block_size;
     // Nothing that fits into a block crosses into the next one: what is inline must not.
-    size_t all = head + (inode.inlined ? inode.size : 0);
+    size_t all = head + (inode.inlined ? size : 0);
     if (all <= block_size && position_ % block_size + all > block_size) position_ = round_up(position_, block_size);
-    inode.nid = position_ / slot_bytes;
+    inode.nid = static_cast<uint32_t>(position_ / slot_bytes);
     position_ = round_up(position_ + all, slot_bytes);
-  }
-
-  // Directories and link targets that were too large to be inline come behind all inodes.
-  void place_blocks() {
-    next_block_ = round_up(position_, block_size) / block_size;
-    for (Inode* inode : inodes_)
-      if (!inode->inlined && (inode->kind == EntryKind::directory || inode->kind == EntryKind::symlink)) {
-        inode->start_block = static_cast<uint32_t>(next_block_);
-        next_block_ += round_up(inode->size, block_size) / block_size;
-      }
   }
 
   std::string super_block() const {
@@ -198,8 +215,8 @@ class Writer {
     put(out, compat_checksum | compat_mtime);
     put(out, uint8_t{12});  // log2 of the block size
     put(out, uint8_t{0});
-    put(out, static_cast<uint16_t>(tree_.root().nid));
-    put(out, static_cast<uint64_t>(inodes_.size()));
+    put(out, static_cast<uint16_t>(tree_.inode(Tree::root).nid));
+    put(out, static_cast<uint64_t>(order_.size()));
     put(out, uint64_t{0});  // build time: the same image gives the same bytes
     put(out, uint32_t{0});
     put(out, static_cast<uint32_t>(next_block_));
@@ -215,64 +232,117 @@ class Writer {
     return out;
   }
 
-  std::string inode_head(const Inode& inode) const {
-    std::string out;
+  struct Head {
+    uint64_t size = 0;
+    uint32_t links = 1;
+    uint32_t content = 0;  // its first block, or the number of a device
+  };
+  void add_inode(const Inode& inode, const Entry& entry, const Head& head, uint32_t number) {
+    size_t begin = buffer_.size();
     uint16_t layout = inode.inlined ? layout_inline : layout_plain;
-    put(out, static_cast<uint16_t>(1 | layout << 1));  // 1: the 64-byte form
-    size_t xattrs = inode.xattrs.size();
-    put(out, static_cast<uint16_t>(xattrs == 0 ? 0 : (xattrs - 12) / 4 + 1));
-    put(out, static_cast<uint16_t>(mode_type(inode.kind) | inode.mode));
-    put(out, uint16_t{0});
-    put(out, inode.size);
-    put(out, place_of_content(inode));
-    put(out, inode.number);
-    put(out, inode.uid);
-    put(out, inode.gid);
-    put(out, inode.mtime_s);
-    put(out, inode.mtime_ns);
-    put(out, inode.links);
-    out.resize(inode_bytes, '\0');
-    out += inode.xattrs;
-    return out;
+    put(buffer_, static_cast<uint16_t>(1 | layout << 1));  // 1: the 64-byte form
+    size_t xattrs = entry.xattrs.size();
+    put(buffer_, static_cast<uint16_t>(xattrs == 0 ? 0 : (xattrs - 12) / 4 + 1));
+    put(buffer_, static_cast<uint16_t>(mode_type(inode.entry_kind()) | entry.mode));
+    put(buffer_, uint16_t{0});
+    put(buffer_, head.size);
+    put(buffer_, head.content);
+    put(buffer_, number);
+    put(buffer_, entry.uid);
+    put(buffer_, entry.gid);
+    put(buffer_, entry.mtime_s);
+    put(buffer_, entry.mtime_ns);
+    put(buffer_, head.links);
+    buffer_.resize(begin + inode_bytes, '\0');
+    buffer_ += entry.xattrs;
   }
 
-  uint32_t place_of_content(const Inode& inode) const {
-    if (inode.kind == EntryKind::char_device || inode.kind == EntryKind::block_device)  // kernel: new_encode_dev()
-      return (inode.rdev_minor & 0xff) | inode.rdev_major << 8 | (inode.rdev_minor & ~0xffU) << 12;
-    if (inode.kind == EntryKind::regular && inode.size > 0)
-      return static_cast<uint32_t>(data_start_[inode.data_layer] + inode.first_block);
-    return inode.start_block;
-  }
-
-  std::string content(const Inode& inode) const {
-    if (inode.kind == EntryKind::symlink) return std::string(inode.target);
-    return directory_content(sorted_children(inode));
-  }
-
-  Result<> write_inodes() {
+  Result<> write_inodes(uint64_t next_outline) {
     buffer_.assign(super_offset, '\0');
     buffer_ += super_block();
-    for (const Inode* inode : inodes_) {
-      pad_to(inode->nid * slot_bytes);
-      buffer_ += inode_head(*inode);
-      if (inode->inlined) buffer_ += content(*inode);
+    uint32_t number = 0;
+    for (Tree::Id id : order_) {
+      const Inode& inode = tree_.inode(id);
+      pad_to(uint64_t{inode.nid} * slot_bytes);
+      Entry entry = TRY(entry_of(inode));
+      Head head{.size = entry.target.size()};
+      std::optional<Listing> listing;
+      if (inode.is_directory()) {
+        listing.emplace(tree_, id);
+        head.size = listing->bytes();
+        head.links = listing->links();
+      } else {
+        head.links = inode.directory_or_names;
+      }
+      if (inode.entry_kind() == EntryKind::char_device || inode.entry_kind() == EntryKind::block_device)
+        head.content = (entry.rdev_minor & 0xff) | entry.rdev_major << 8 |
+                       (entry.rdev_minor & ~0xffU) << 12;  // kernel: new_encode_dev()
+      if (inode.entry_kind() == EntryKind::regular) {
+        head.size = entry.size;
+        if (entry.size > 0) head.content = static_cast<uint32_t>(data_start_[inode.layer] + entry.first_block);
+      }
+      bool outline = is_outline(inode);
+      if (outline) {
+        head.content = static_cast<uint32_t>(next_outline);
+        next_outline += round_up(head.size, block_size) / block_size;
+      }
+      add_inode(inode, entry, head, ++number);
+      if (inode.inlined) TRY(add_content(entry, listing));
       TRY(flush_if_large());
     }
     return {};
   }
 
+  static bool is_outline(const Inode& inode) {
+    return !inode.inlined && (inode.is_directory() || inode.entry_kind() == EntryKind::symlink);
+  }
+
   Result<> write_blocks() {
-    for (const Inode* inode : inodes_)
-      if (inode->start_block != 0) {
-        pad_to(uint64_t{inode->start_block} * block_size);
-        buffer_ += content(*inode);
-        TRY(flush_if_large());
-      }
-    pad_to(round_up(flushed_ + buffer_.size(), block_size));
+    for (Tree::Id id : order_) {
+      const Inode& inode = tree_.inode(id);
+      if (!is_outline(inode)) continue;
+      pad_to_block();
+      std::optional<Listing> listing;
+      if (inode.is_directory()) listing.emplace(tree_, id);
+      Entry entry = TRY(entry_of(inode));
+      TRY(add_content(entry, listing));
+    }
+    pad_to_block();
     return {};
   }
 
+  // Of a symbolic link, or of a directory, which has a listing.
+  Result<> add_content(const Entry& entry, const std::optional<Listing>& listing) {
+    if (!listing) {
+      buffer_ += entry.target;
+      return {};
+    }
+    Result<> flushed;
+    listing->split_into_blocks([&](size_t first, size_t last, size_t used) {
+      if (!flushed) return;
+      add_directory_block(*listing, first, last);
+      if (last == listing->size()) return;
+      buffer_.append(block_size - used, '\0');
+      flushed = flush_if_large();
+    });
+    return flushed;
+  }
+
+  void add_directory_block(const Listing& listing, size_t first, size_t last) {
+    size_t name_offset = (last - first) * dirent_bytes;
+    for (size_t i = first; i < last; ++i) {
+      const Inode& inode = tree_.inode(listing.inode(i));
+      put(buffer_, uint64_t{inode.nid});
+      put(buffer_, static_cast<uint16_t>(name_offset));
+      put(buffer_, dirent_type(inode.entry_kind()));
+      put(buffer_, uint8_t{0});
+      name_offset += listing.name(i).size();
+    }
+    for (size_t i = first; i < last; ++i) buffer_ += listing.name(i);
+  }
+
   void pad_to(uint64_t position) { buffer_.resize(position - flushed_, '\0'); }
+  void pad_to_block() { pad_to(round_up(flushed_ + buffer_.size(), block_size)); }
 
   Result<> flush_if_large() {
     if (buffer_.size() < write_bytes) return {};
@@ -293,12 +363,13 @@ class Writer {
   }
 
   Tree& tree_;
-  std::span<const uint64_t> data_bytes_;
+  IndexFiles& layers_;
   std::string_view identity_;
   int fd_;
   const CancelToken& cancel_;
-  std::vector<Inode*> inodes_;
+  std::vector<Tree::Id> order_;
   uint64_t position_ = super_offset + super_bytes;
+  uint64_t outline_blocks_ = 0;
   uint64_t next_block_ = 0;
   std::vector<uint64_t> data_start_;
   std::string buffer_;
@@ -307,9 +378,9 @@ class Writer {
 
 }  // namespace
 
-Result<ImageInfo> write_erofs(Tree& tree, std::span<const uint64_t> data_bytes, std::string_view identity, int out_fd,
+Result<ImageInfo> write_erofs(Tree& tree, IndexFiles& layers, std::string_view identity, int out_fd,
                               const CancelToken& cancel) {
-  return Writer(tree, data_bytes, identity, out_fd, cancel).run();
+  return Writer(tree, layers, identity, out_fd, cancel).run();
 }
 
 }  // namespace diatom::rootfs

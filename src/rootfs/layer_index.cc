@@ -13,8 +13,10 @@ namespace {
 
 constexpr std::string_view magic = "DIATLYR1";
 constexpr size_t smallest_entry = 55;  // one without any string
+constexpr size_t lengths_offset = 47;
 constexpr size_t longest_target = 4095;
 constexpr size_t largest_xattrs = 12 + 4 * (UINT16_MAX - 1);
+constexpr size_t longest_strings = 2 * 4095 + largest_xattrs;  // path, target, attributes
 
 std::unexpected<Error> damaged(std::string_view why) {
   return fail(Errc::internal, "read layer index: " + std::string(why), "load or pull the image again");
@@ -39,6 +41,19 @@ bool plausible(const Entry& entry, uint64_t data_bytes) {
   if (entry.kind != EntryKind::regular || entry.size == 0) return true;
   uint64_t blocks = data_bytes / block_size;
   return entry.first_block < blocks && (entry.size - 1) / block_size < blocks - entry.first_block;
+}
+
+Result<> check_sum(const IndexBytes& bytes, uint64_t end) {
+  Sha256 hash;
+  for (uint64_t at = 0; at < end;) {
+    std::string_view some = TRY(bytes(at, 1)).substr(0, end - at);
+    hash.update(std::as_bytes(std::span(some)));
+    at += some.size();
+  }
+  auto sum = hash.finish();
+  std::string_view told = TRY(bytes(end, sum.size()));
+  if (std::memcmp(sum.data(), told.data(), sum.size()) != 0) return damaged("its checksum is wrong");
+  return {};
 }
 
 IndexHeader decode_header(FieldReader& reader) {
@@ -115,32 +130,46 @@ Result<IndexHeader> read_index_header(int fd) {
   return decode_header(reader);
 }
 
-Result<IndexHeader> for_each_entry(std::string_view bytes, const std::function<Result<>(const Entry&)>& each) {
-  if (bytes.size() < index_header_bytes + index_checksum_bytes || !bytes.starts_with(magic))
-    return damaged("it is none, or of another version");
-  std::string_view body = bytes.substr(0, bytes.size() - index_checksum_bytes);
-  Sha256 hash;
-  hash.update(std::as_bytes(std::span(body)));
-  auto sum = hash.finish();
-  if (std::memcmp(sum.data(), bytes.data() + body.size(), sum.size()) != 0) return damaged("its checksum is wrong");
+Result<Entry> read_entry(const IndexBytes& bytes, uint64_t size, uint64_t offset, const IndexHeader& header) {
+  uint64_t end = size - index_checksum_bytes;
+  if (offset > end || end - offset < smallest_entry) return damaged("it is cut short");
+  FieldReader lengths(TRY(bytes(offset, smallest_entry)).substr(lengths_offset));
+  size_t strings = lengths.get<uint16_t>();
+  strings += lengths.get<uint16_t>();
+  strings += lengths.get<uint32_t>();
+  if (strings > end - offset - smallest_entry || strings > longest_strings) return damaged("it is cut short");
+  FieldReader reader(TRY(bytes(offset, smallest_entry + strings)));
+  Entry entry = decode_entry(reader);
+  if (!plausible(entry, header.data_bytes))
+    return damaged("the entry at byte " + std::to_string(offset) + " makes no sense");
+  return entry;
+}
 
-  FieldReader reader(body.substr(magic.size()));
+Result<IndexHeader> for_each_entry(const IndexBytes& bytes, uint64_t size,
+                                   const std::function<Result<>(const Entry&, uint64_t offset)>& each) {
+  if (size < index_header_bytes + index_checksum_bytes || !TRY(bytes(0, index_header_bytes)).starts_with(magic))
+    return damaged("it is none, or of another version");
+  uint64_t end = size - index_checksum_bytes;
+  TRY(check_sum(bytes, end));
+
+  FieldReader reader(TRY(bytes(magic.size(), index_header_bytes - magic.size())));
   IndexHeader header = decode_header(reader);
   if (header.data_bytes % block_size != 0) return damaged("its data ends within a block");
-  if (header.entries > body.size() / smallest_entry) return damaged("it is cut short");
+  uint64_t offset = index_header_bytes;
   for (uint64_t i = 0; i < header.entries; ++i) {
-    Entry entry = decode_entry(reader);
-    if (!reader.ok()) return damaged("it is cut short");
-    if (!plausible(entry, header.data_bytes)) return damaged("entry " + std::to_string(i) + " makes no sense");
-    TRY(each(entry));
+    Entry entry = TRY(read_entry(bytes, size, offset, header));
+    uint64_t next = offset + smallest_entry + entry.path.size() + entry.target.size() + entry.xattrs.size();
+    TRY(each(entry, offset));
+    offset = next;
   }
-  if (!reader.at_end()) return damaged("something follows its last entry");
+  if (offset != end) return damaged("something follows its last entry");
   return header;
 }
 
 Result<LayerIndex> decode_index(std::string_view bytes) {
   LayerIndex index;
-  index.header = TRY(for_each_entry(bytes, [&](const Entry& entry) -> Result<> {
+  auto from = [&](uint64_t offset, size_t) -> Result<std::string_view> { return bytes.substr(offset); };
+  index.header = TRY(for_each_entry(from, bytes.size(), [&](const Entry& entry, uint64_t) -> Result<> {
     index.entries.push_back(entry);
     return {};
   }));

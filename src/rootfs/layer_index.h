@@ -61,9 +61,16 @@ std::string encode_index_header(const IndexHeader& header);
 // The header alone, from the index's file; its checksum is not looked at.
 Result<IndexHeader> read_index_header(int fd);
 
-// Goes through an index as it was read from its file, one entry at a time, and ends with the first error of `each`.
-// Fails when it is damaged. The entries' strings borrow from `bytes`.
-Result<IndexHeader> for_each_entry(std::string_view bytes, const std::function<Result<>(const Entry&)>& each);
+// The bytes of an index from `offset` on: as many as are at hand, and at least so many. They stay until the next call.
+using IndexBytes = std::function<Result<std::string_view>(uint64_t offset, size_t at_least)>;
+
+// Goes through an index of `size` bytes, one entry at a time, and ends with the first error of `each`, which gets to
+// know where the entry lies. Fails when it is damaged. The entries' strings borrow from the bytes.
+Result<IndexHeader> for_each_entry(const IndexBytes& bytes, uint64_t size,
+                                   const std::function<Result<>(const Entry&, uint64_t offset)>& each);
+
+// One entry again: at an offset that for_each_entry() gave, of an index with that header.
+Result<Entry> read_entry(const IndexBytes& bytes, uint64_t size, uint64_t offset, const IndexHeader& header);
 
 // The same with all entries in memory: for small ones.
 struct LayerIndex {

@@ -1,8 +1,10 @@
 #include "store/database.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
 
 #include <cerrno>
+#include <cstdio>
 
 #include "base/file.h"
 
@@ -165,9 +167,7 @@ std::string Statement::text(int column) const {
 
 int64_t Statement::number(int column) const { return sqlite3_column_int64(statement_.get(), column); }
 
-Result<Database> Database::open(const std::filesystem::path& path) {
-  // SQLite fails rather than wait when another process, too, gives a new database its write-ahead log: take turns.
-  FileLock opening = TRY(FileLock::acquire(path.string() + ".lock"));
+Result<Database> Database::connect(const std::filesystem::path& path) {
   sqlite3* handle = nullptr;
   int result = sqlite3_open_v2(path.c_str(), &handle,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
@@ -176,9 +176,34 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   database.database_.reset(handle);
   if (result != SQLITE_OK) return failure(handle, "open store database " + path.string());
   sqlite3_busy_timeout(handle, busy_timeout_ms);
+  return database;
+}
+
+// Whole, beside its place: SQLite brings each step of making one to the disk by itself, six times. Until it has its
+// name there is none, and what a kill leaves is the next one's to make anew.
+Result<> Database::create(const std::filesystem::path& path) {
+  std::filesystem::path fresh = path.string() + ".new";
+  for (const char* part : {"", "-wal", "-shm", "-journal"}) TRY(remove_tree(fresh.string() + part));
+  {
+    Database database = TRY(connect(fresh));
+    TRY(database.execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL;"));
+    TRY(database.migrate(path));
+  }
+  UniqueFd fd = TRY(open_file(fresh, O_RDWR));
+  TRY(sync_fd(fd.get()));
+  if (::rename(fresh.c_str(), path.c_str()) < 0) return fail_errno("rename to " + path.string());
+  return {};
+}
+
+Result<Database> Database::open(const std::filesystem::path& path) {
+  // SQLite fails rather than wait when another process, too, gives a new database its write-ahead log: take turns.
+  FileLock opening = TRY(FileLock::acquire(path.string() + ".lock"));
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) TRY(create(path));
+  Database database = TRY(connect(path));
   // The log stays when the last user closes: on a full disk, its room is what a container's removal is written into.
   int persist = 1;
-  sqlite3_file_control(handle, nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
+  sqlite3_file_control(database.database_.get(), nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
   // NORMAL with a write-ahead log: a power cut may lose the last transactions, never the database.
   TRY(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
   TRY(database.migrate(path));

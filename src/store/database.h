@@ -71,6 +71,8 @@ class Database {
     void operator()(sqlite3* database) const;
   };
   Result<Transaction> begin(const char* outermost);
+  static Result<Database> connect(const std::filesystem::path& path);
+  static Result<> create(const std::filesystem::path& path);
   Result<> migrate(const std::filesystem::path& path);
   std::unique_ptr<sqlite3, Close> database_;
 };

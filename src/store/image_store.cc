@@ -62,6 +62,7 @@ Result<> ImageStore::sync_content(const ImageRecord& image) {
   std::vector<fs::path> files = {paths_.blobs() / image.id, paths_.blobs() / image.manifest,
                                  paths_.image_metadata(image.id)};
   for (const LayerRecord& layer : image.layers) {
+    if (layer.on_disk) continue;
     files.push_back(paths_.blobs() / layer.blob);
     if (TRY(this->layer(layer.diff_id))) continue;  // recorded, so it is on the disk
     files.push_back(paths_.layer_data(layer.diff_id));

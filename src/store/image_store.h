@@ -19,7 +19,8 @@ struct LayerRecord {
   uint64_t data_bytes = 0;
   uint64_t tar_bytes = 0;
   uint64_t entries = 0;
-  std::string blob;  // hex digest of the layer as it was packed, in this image
+  std::string blob;      // hex digest of the layer as it was packed, in this image
+  bool on_disk = false;  // its files and the blob have reached the disk; never recorded
 };
 
 struct RegistryDigest {

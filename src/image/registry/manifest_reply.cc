@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
-#include "base/json_depth.h"
+#include "base/json_shape.h"
 #include "base/text.h"
 
 namespace diatom::image {
@@ -45,7 +45,7 @@ Result<std::string> manifest_media_type(std::optional<std::string_view> content_
   if (oci::is_index_type(announced) || oci::is_manifest_type(announced)) return std::string(announced);
   if (is_schema_1(announced)) return refuse_schema_1();
   if (bytes.empty()) return std::string();  // a HEAD: it will be seen later
-  json document = json_nests_deeper(bytes) ? json() : json::parse(bytes, nullptr, false);
+  json document = json_is_excessive(bytes) ? json() : json::parse(bytes, nullptr, false);
   if (!document.is_object())
     return fail(Errc::unsupported, "\"" + printable(announced) + "\" is neither a manifest nor an index");
   if (auto version = document.find("schemaVersion"); version != document.end() && *version == 1)

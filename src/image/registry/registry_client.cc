@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/hash.h"
-#include "base/json_depth.h"
+#include "base/json_shape.h"
 #include "image/registry/blob_source.h"
 #include "image/registry/credential_store.h"
 #include "image/registry/manifest_reply.h"
@@ -163,7 +163,7 @@ Result<std::vector<std::string>> RegistryClient::list_tags() {
     if (answer.head.status != 200) return std::unexpected(explain_answer(impl_->registry(), made, answer));
     auto body = answer.session->read_all(largest_tag_page);
     if (!body) return std::unexpected(explain_failure(impl_->registry(), made, body.error()));
-    json document = json_nests_deeper(*body) ? json() : json::parse(*body, nullptr, false);
+    json document = json_is_excessive(*body) ? json() : json::parse(*body, nullptr, false);
     if (!document.is_object()) return fail(Errc::image_pull, made.what + ": the answer is no JSON object");
     if (auto list = document.find("tags"); list != document.end() && list->is_array())
       for (const auto& tag : *list)

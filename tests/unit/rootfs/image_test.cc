@@ -38,7 +38,7 @@ Result<Image> make_image(const std::vector<std::vector<TarEntry>>& layers, const
   }
   UniqueFd out = test::scratch_file();
   Image image;
-  image.info = TRY(write_image(files, identity, out.get(), cancel));
+  image.info = TRY(write_image(files, identity, out.get(), {}, cancel));
   image.metadata = test::content_of(out.get());
   image.device = image.metadata;
   for (const auto& fd : data) image.device += test::content_of(fd.get());
@@ -102,6 +102,42 @@ TEST(WriteImage, FindsTheContentOfEveryLayer) {
   EXPECT_EQ(image->info.metadata_bytes, image->metadata.size());
   EXPECT_EQ(image->info.metadata_bytes % 4096, 0U);
   EXPECT_EQ(image->info.total_bytes, image->device.size());
+}
+
+TEST(WriteImage, ReadsManyLayersInTurn) {
+  // More than there are windows for, with as many links from one to the next as may be followed.
+  std::vector<std::vector<TarEntry>> layers = {{test::directory("d0")}};
+  for (int i = 1; i <= 40; ++i) {
+    std::string name = "d" + std::to_string(i);
+    std::string before = "d" + std::to_string(i - 1);
+    TarEntry file = test::file(before + "/f" + std::to_string(i), test::noise(100, static_cast<uint32_t>(i)));
+    file.xattrs = {{"user.x", std::string(static_cast<size_t>(i) * 300, 'x')}};
+    layers.push_back({test::symlink(name, before), file});
+  }
+  auto image = make_image(layers);
+  ASSERT_TRUE(image) << test::error_of(image);
+  for (size_t i = 1; i < layers.size(); ++i) {
+    const ErofsFile& file = image->tree.at("d0/f" + std::to_string(i));
+    EXPECT_EQ(file.content, layers[i][1].content) << i;
+    EXPECT_EQ(file.xattrs, layers[i][1].xattrs) << i;
+  }
+}
+
+TEST(WriteImage, SaysWhichLayerHasMoreFilesThanMayBe) {
+  UniqueFd index = test::scratch_file();
+  UniqueFd data = test::scratch_file();
+  std::vector<TarEntry> entries;
+  for (int i = 0; i < 2000; ++i) entries.push_back(test::file("file-" + std::to_string(i)));
+  test::MemorySource source(test::tar(entries));
+  ASSERT_TRUE(write_layer(source, "x", data.get(), index.get(), {}, {}));
+  UniqueFd out = test::scratch_file();
+  LayerFiles layers[] = {{index.get()}};
+  auto refused = write_image(layers, "x", out.get(), {.max_tree_bytes = 150'000}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::invalid_argument);
+  EXPECT_THAT(refused.error().message, HasSubstr("layer 1 (sha256:"));
+  EXPECT_THAT(refused.error().message, HasSubstr("more files than it may"));
+  EXPECT_EQ(*file_size(out.get()), 0U) << "nothing has been written yet";
 }
 
 TEST(WriteImage, HoldsDirectoriesOfEverySize) {
@@ -173,7 +209,7 @@ TEST(WriteImage, RefusesADamagedIndex) {
       test::scratch_file("DIATLYR1 and then nothing that makes sense, for more than a hundred bytes in a row ......");
   UniqueFd out = test::scratch_file();
   LayerFiles files[] = {{index.get()}};
-  EXPECT_EQ(write_image(files, "x", out.get(), {}).error().code, Errc::internal);
+  EXPECT_EQ(write_image(files, "x", out.get(), {}, {}).error().code, Errc::internal);
 }
 
 TEST(WriteImage, EndsWhenItIsCancelled) {

@@ -27,6 +27,21 @@ TEST(Documents, ThatNestDeeplyAreRefusedBeforeTheyAreParsed) {
   refused(parse_docker_archive(deep("")));
 }
 
+TEST(Documents, OfTooManyValuesAreRefusedBeforeTheyAreParsed) {
+  // Three bytes of text each, which a parser makes 96 of.
+  std::string crowd;
+  for (size_t i = 0; i < 1'000'000; ++i) crowd += "{},";
+  auto refused = [](const auto& result) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::invalid_argument);
+    EXPECT_THAT(result.error().message, HasSubstr("more than 200000 values"));
+  };
+  refused(parse_index(R"({"x":[)" + crowd + "{}]}"));
+  refused(parse_manifest(R"({"x":[)" + crowd + "{}]}"));
+  refused(parse_config(R"({"x":[)" + crowd + "{}]}"));
+  refused(parse_docker_archive("[" + crowd + "{}]"));
+}
+
 TEST(Documents, AreQuotedHarmlessly) {
   auto refused = Digest::parse("sha256:\x1b[2J");
   ASSERT_FALSE(refused);
