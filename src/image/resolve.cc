@@ -61,7 +61,8 @@ Result<ResolvedImage> resolve_image(store::Store& store, std::string_view refere
                         .user = std::move(config.user),
                         .stop_signal = std::move(config.stop_signal),
                         .health = health_check(config.healthcheck),
-                        .labels = std::move(config.labels)},
+                        .labels = std::move(config.labels),
+                        .exposed_ports = std::move(config.exposed_ports)},
                        root_device(store.paths(), record)};
 }
 
