@@ -47,8 +47,8 @@ struct ImageDefaults {
   std::vector<std::string> env;
   std::string working_dir;
   std::string user;
-  std::string stop_signal;
-  std::optional<HealthCheck> health;
+  std::string stop_signal = {};
+  std::optional<HealthCheck> health = {};
   std::map<std::string, std::string> labels;
   std::vector<std::string> exposed_ports;  // "80/tcp"
 };

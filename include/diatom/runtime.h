@@ -103,11 +103,11 @@ struct ExecSpec {
 
 // Which of what a program printed is shown, and how.
 struct LogQuery {
-  std::optional<uint64_t> tail;     // lines; all when not set. Counted before anything is left out, as in docker
-  std::optional<int64_t> since_ns;  // from then on
-  std::optional<int64_t> until_ns;  // before then; who follows stops following then
-  bool follow = false;              // until the container ends
-  bool timestamps = false;          // before each line: "2026-11-24T12:00:00.123456789Z "
+  std::optional<uint64_t> tail = {};     // lines; all when not set. Counted before anything is left out, as in docker
+  std::optional<int64_t> since_ns = {};  // from then on
+  std::optional<int64_t> until_ns = {};  // before then; who follows stops following then
+  bool follow = false;                   // until the container ends
+  bool timestamps = false;               // before each line: "2026-11-24T12:00:00.123456789Z "
   bool show_stdout = true;
   bool show_stderr = true;
 };

@@ -22,8 +22,8 @@ struct LocalStdioOptions {
   int stderr_fd = 2;
   bool open_stdin = false;
   bool tty = false;
-  std::string detach_keys;  // bytes; what is typed of them is not sent until it is something else
-  std::function<void()> on_detach;
+  std::string detach_keys = {};  // bytes; what is typed of them is not sent until it is something else
+  std::function<void()> on_detach = {};
 };
 
 // docker's "ctrl-p,ctrl-q", "ctrl-@", "a": the bytes that these keys send. Anything else is invalid_argument.

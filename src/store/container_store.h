@@ -20,9 +20,9 @@ struct ContainerRecord {
   std::string name;
   std::string image;  // id
   std::string image_name;
-  std::string state;   // contract.md, "Container states"
-  std::string spec;    // what was decided, JSON, for inspect
-  std::string wanted;  // the spec as it was asked for, JSON
+  std::string state;        // contract.md, "Container states"
+  std::string spec;         // what was decided, JSON, for inspect
+  std::string wanted = {};  // the spec as it was asked for, JSON
   std::string engine;
   std::string accelerator;
   std::string kernel;
@@ -35,7 +35,7 @@ struct ContainerRecord {
   bool oom_killed = false;
   std::string error;
   int64_t pid = 0;  // of the VMM
-  std::string address;
+  std::string address = {};
   std::string ports = "[]";
   std::string health = "{}";
   int64_t restarts = 0;

@@ -8,6 +8,7 @@
 
 #include <thread>
 
+#include "runtime/task.h"
 #include "support/fake_guest.h"
 
 namespace diatom {

@@ -176,7 +176,7 @@ TEST_F(PlanTest, RaisesMemoryToWhatAGuestBootsWithAndSaysSo) {
 TEST_F(PlanTest, ConnectsAContainerUnlessItIsToHaveNoNetwork) {
   ports_ = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80},
             {.host_address = "0.0.0.0", .host_port = 5353, .container_port = 53, .protocol = "udp"}};
-  MonitorPlan monitor = good().monitor;
+  TaskPlan monitor = good().monitor;
   ASSERT_TRUE(monitor.machine.network);
   EXPECT_EQ(monitor.machine.network->mac, "02:01:23:45:67:89");
   ASSERT_EQ(monitor.machine.network->forwards.size(), 2U);
