@@ -136,6 +136,13 @@ class AgentVm {
     ASSERT_EQ(lost_, "");
   }
 
+  // For what nobody tells of: asks the guest again and again.
+  void ask_until(const std::function<bool()>& answer_is_yes) {
+    auto deadline = std::chrono::steady_clock::now() + 30s;
+    while (!answer_is_yes())
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "what the test asks for does not come";
+  }
+
   GuestProcess& start(const std::string& id, channel::ProcessConfig config, std::string input = {},
                       const std::function<void(GuestProcess&)>& prepare = {}) {
     GuestProcess& process = processes_.emplace_back();

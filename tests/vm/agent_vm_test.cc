@@ -19,7 +19,7 @@ class ExecTest : public testing::Test {
   static void TearDownTestSuite() { shared_.reset(); }
   void TearDown() override {
     // One that did not start is known until its child was reaped, a moment after its failure was told.
-    vm_.wait_for([this] { return vm_.stats().value().agent_processes == 1; });
+    vm_.ask_until([this] { return vm_.stats().value().agent_processes == 1; });
   }
   static std::unique_ptr<AgentVm> shared_;
   AgentVm& vm_ = *shared_;
@@ -165,7 +165,7 @@ TEST_F(ExecTest, OfALiveIdIsRefusedAndOfAnEndedOneIsNew) {
   EXPECT_EQ(status, 500);
   EXPECT_TRUE(vm_.kill("same", SIGKILL));
   vm_.wait_for([&] { return first.over(); });
-  vm_.wait_for([&] { return vm_.stats().value().agent_processes == 1; });
+  vm_.ask_until([&] { return vm_.stats().value().agent_processes == 1; });
   GuestProcess& second = vm_.start("same", program({"true"}));
   vm_.wait_for([&] { return second.over(); });
   EXPECT_EQ(second.code(), 0);
@@ -193,7 +193,7 @@ TEST_F(ExecTest, RunsOnWhenItsClientHasGone) {
   vm_.wait_for([&] { return heard; });
   for (channel::StreamId stream : streams) connection.reset(stream);
   EXPECT_EQ(vm_.output_of("cat /tmp/done; rm /tmp/done"), "finished\n");
-  vm_.wait_for([&] { return vm_.stats().value().agent_processes == 1; });
+  vm_.ask_until([&] { return vm_.stats().value().agent_processes == 1; });
 }
 
 TEST_F(ExecTest, DetachedNeedsNobodyToRead) {
@@ -363,7 +363,7 @@ TEST(Container, HasItsInitLimitsSettingsAndCapabilities) {
 
   // An orphan that ends is reaped.
   vm.output_of("mkfifo /tmp/go; sh -c '(cat /tmp/go; exit 3) & ' ; echo > /tmp/go");
-  vm.wait_for([&] {
+  vm.ask_until([&] {
     auto list = vm.list().value();
     return std::ranges::none_of(list.processes, [](const auto& process) { return process.state == "Z"; });
   });
@@ -396,7 +396,7 @@ TEST(Container, KeepsToLimitsThatAreChanged) {
   auto limited = vm.stats().value();
   EXPECT_EQ(limited.memory.limit, 24U << 20);
   EXPECT_EQ(limited.pids.limit, 6U);
-  GuestProcess& forks = vm.exec(shell("for i in 1 2 3 4 5 6; do sleep 1000 & done"));
+  GuestProcess& forks = vm.exec(shell("for i in 1 2 3 4 5 6; do sleep 1000 > /dev/null 2>&1 & done"));
   EXPECT_NE(forks.code(), 0);
   EXPECT_TRUE(vm.limit({.cpu_quota_us = 0, .cpu_weight = {}, .memory_max = {}, .pids_max = 0}));
   EXPECT_EQ(vm.output_of("cd /sys/fs/cgroup; cat cpu.max cpu.weight memory.max"), "max 100000\n200\n25165824\n")
