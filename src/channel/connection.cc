@@ -70,8 +70,9 @@ struct Connection::Callbacks {
     if (frame->hd.type == NGHTTP2_HEADERS) {
       if (connection.role_ == Role::server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         stream->handlers = connection.on_request_(id, stream->incoming);
-      } else if (connection.role_ == Role::client && stream->handlers.on_status) {
-        stream->handlers.on_status(stream->status);
+      } else if (connection.role_ == Role::client) {
+        if (stream->wide) connection.widen_window(id);
+        if (stream->handlers.on_status) stream->handlers.on_status(stream->status);
       }
       stream = connection.find(id);
     }
@@ -114,7 +115,7 @@ struct Connection::Callbacks {
       stream->out.clear();
       stream->out_begin = 0;
       if (stream->finished) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    } else if (stream->out_begin >= send_buffer) {  // a source that is always ahead must not make it grow
+    } else if (stream->out_begin >= buffer_of(*stream)) {  // a source that is always ahead must not make it grow
       stream->out.erase(0, stream->out_begin);
       stream->out_begin = 0;
     }
@@ -217,6 +218,18 @@ void Connection::respond(StreamId stream, int status) {
   if (corked_ == 0) flush();
 }
 
+void Connection::widen(StreamId id) {
+  Stream* stream = find(id);
+  if (stream == nullptr) return;
+  stream->wide = true;
+  // A request of ours may still wait to be sent: its window is widened with the response's headers, before any data.
+  if (role_ == Role::server) widen_window(id);
+}
+
+void Connection::widen_window(StreamId id) {
+  nghttp2_session_set_local_window_size(session_.get(), NGHTTP2_FLAG_NONE, id, wide_stream_window);
+}
+
 void Connection::resume(StreamId id, Stream& stream) {
   if (stream.starved) {
     stream.starved = false;
@@ -229,7 +242,8 @@ size_t Connection::room(StreamId id) const {
   auto found = streams_.find(id);
   if (found == streams_.end()) return 0;
   size_t held = found->second->out.size() - found->second->out_begin;
-  return held >= send_buffer ? 0 : send_buffer - held;
+  size_t buffer = buffer_of(*found->second);
+  return held >= buffer ? 0 : buffer - held;
 }
 
 void Connection::await_room(StreamId id) {
@@ -339,7 +353,7 @@ void Connection::flush() {
 }
 
 bool Connection::has_news_of_room(StreamId id, const Stream& stream) const {
-  return stream.want_room && stream.handlers.on_writable && room(id) >= send_buffer / 2;
+  return stream.want_room && stream.handlers.on_writable && room(id) >= buffer_of(stream) / 2;
 }
 
 // A handler may close any stream, its own too.

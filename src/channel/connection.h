@@ -20,9 +20,12 @@ struct nghttp2_session;
 
 namespace diatom::channel {
 
-inline constexpr uint32_t stream_window = 256 << 10;
-inline constexpr size_t send_buffer = 256 << 10;
-inline constexpr uint32_t max_streams = 4096;
+inline constexpr uint32_t stream_window = 64 << 10;
+inline constexpr size_t send_buffer = 64 << 10;
+// Of a stream that was widened: few are, for it is memory on both sides.
+inline constexpr uint32_t wide_stream_window = 256 << 10;
+inline constexpr size_t wide_send_buffer = 256 << 10;
+inline constexpr uint32_t max_streams = 8192;
 
 using StreamId = int32_t;
 
@@ -67,6 +70,7 @@ class Connection {
   void finish(StreamId stream);                                   // nothing more will be sent
   void reset(StreamId stream);
   void consume(StreamId stream, size_t bytes);
+  void widen(StreamId stream);         // at once after request(), or in the request handler: wide window, wide buffer
   size_t room(StreamId stream) const;  // how much send() would take
   void await_room(StreamId stream);    // on_writable follows once there is plenty
 
@@ -84,6 +88,7 @@ class Connection {
     bool finished = false;
     bool starved = false;  // nghttp2 waits for data
     bool want_room = false;
+    bool wide = false;
     Request incoming;  // server: headers as they come
     int status = 0;
   };
@@ -99,6 +104,8 @@ class Connection {
   void flush();
   void lose(Error error);
   void resume(StreamId id, Stream& stream);
+  void widen_window(StreamId id);
+  static size_t buffer_of(const Stream& stream) { return stream.wide ? wide_send_buffer : send_buffer; }
   bool has_news_of_room(StreamId id, const Stream& stream) const;
   void tell_of_room();
 

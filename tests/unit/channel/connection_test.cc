@@ -134,6 +134,42 @@ TEST_F(ConnectionTest, AReaderThatDoesNotConsumeStallsItsOwnStreamAndNoOther) {
   EXPECT_LE(stalled, before + stream_window);
 }
 
+TEST_F(ConnectionTest, AWideStreamHoldsMoreOnBothSides) {
+  settle(*loop_);  // the ends know each other's settings
+  // In either direction: what the host sends on it, and what the other end answers.
+  size_t received[2] = {0, 0};
+  size_t taken[2] = {0, 0};
+  const std::string much(2 << 20, 'x');
+  StreamId served = 0;
+  auto fill = [&](Connection& connection, StreamId id, size_t& count) { count += connection.send(id, bytes_of(much)); };
+  on_request_ = [&](StreamId id, const Request&) {
+    served = id;
+    server_->widen(id);
+    server_->respond(id, 200);
+    fill(*server_, id, taken[1]);
+    StreamHandlers handlers;
+    handlers.on_data = [&](std::span<const std::byte> data) { received[0] += data.size(); };  // never consumed
+    handlers.on_writable = [&] { fill(*server_, served, taken[1]); };
+    return handlers;
+  };
+  StreamHandlers handlers;
+  handlers.on_data = [&](std::span<const std::byte> data) { received[1] += data.size(); };
+  StreamId id = 0;
+  handlers.on_writable = [&] { fill(*client_, id, taken[0]); };
+  id = client_->request({"PUT", "/wide"}, std::move(handlers));
+  client_->widen(id);
+  fill(*client_, id, taken[0]);
+  settle(*loop_);
+  settle(*loop_);
+  for (size_t side : {0, 1}) {
+    EXPECT_GT(received[side], stream_window) << side;
+    EXPECT_LE(received[side], wide_stream_window) << side;
+    EXPECT_GT(taken[side], received[side] + send_buffer) << side;
+    EXPECT_LE(taken[side], wide_stream_window + 2 * wide_send_buffer) << side;
+  }
+  EXPECT_EQ(client_->room(-1), 0U);
+}
+
 TEST_F(ConnectionTest, TellsBothEndsOfAReset) {
   int served_closes = 0;
   on_request_ = [&](StreamId id, const Request&) {

@@ -212,7 +212,7 @@ TEST_F(MonitorTest, HoldsNoMoreOutputThanAStreamsWindowForWhoDoesNotRead) {
     });
   };
   ASSERT_TRUE(run({.bad_container = {}, .out = test::noise(2 << 20), .err = "not held up", .exit = ExitReport{}}));
-  EXPECT_LE(seen, size_t{channel::stream_window});
+  EXPECT_LE(seen, size_t{channel::wide_stream_window});
   EXPECT_GT(seen, 0U);
   EXPECT_TRUE(outputs_[0] == test::noise(2 << 20));
 }
