@@ -28,6 +28,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto device_deadline = std::chrono::seconds(20);
 constexpr std::string_view port_name = "diatom.agent";
+int kernel_log = -1;  // for the life of the process
 
 // Tells of devices as they appear: opened before the drivers are loaded, so that none is missed.
 Result<UniqueFd> open_uevents() {
@@ -118,12 +119,18 @@ void open_network_to_users() {
 
 }  // namespace
 
+int log_descriptor() {
+  if (kernel_log < 0) kernel_log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+  return kernel_log;
+}
+
+void use_log_descriptor(int fd) { kernel_log = fd; }
+
 void log(std::string_view line) {
-  static UniqueFd console;
-  if (!console) console.reset(::open("/dev/kmsg", O_WRONLY | O_CLOEXEC));
-  if (!console) return;
+  int fd = log_descriptor();
+  if (fd < 0) return;
   std::string text = "<3>diatom agent: " + std::string(line) + "\n";  // 3: shown in spite of "quiet"
-  [[maybe_unused]] ssize_t ignored = ::write(console.get(), text.data(), text.size());
+  [[maybe_unused]] ssize_t ignored = ::write(fd, text.data(), text.size());
 }
 
 Result<UniqueFd> boot() {

@@ -15,4 +15,8 @@ Result<UniqueFd> boot();
 // On the kernel's console, which ends up in the container's console.log.
 void log(std::string_view line);
 
+// Where it goes: for a new process, which moves its descriptors and loses /dev from sight.
+int log_descriptor();
+void use_log_descriptor(int fd);
+
 }  // namespace diatom::agent

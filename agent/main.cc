@@ -1,6 +1,8 @@
 // The guest's first process: static, nothing of the image's. It sets the container's root up, starts its processes,
 // carries their streams, reaps what is left, and says how they ended.
 #include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <unistd.h>
 
@@ -10,6 +12,14 @@
 namespace {
 
 using namespace diatom;
+
+// The kernel opens none when it finds no console. What took their numbers would be overwritten in a new process.
+void hold_standard_descriptors() {
+  int fd = 0;
+  while ((fd = ::eventfd(0, EFD_CLOEXEC)) >= 0 && fd <= 2) {
+  }
+  if (fd > 2) ::close(fd);
+}
 
 Result<> serve() {
   UniqueFd channel = TRY(agent::boot());
@@ -28,6 +38,9 @@ int main() {
     return 1;
   }
   ::signal(SIGPIPE, SIG_IGN);
+  hold_standard_descriptors();
+  // Nor are its children, until they have become somebody's program: nobody in the container looks into them.
+  ::prctl(PR_SET_DUMPABLE, 0);
   if (auto served = serve(); !served) agent::log(served.error().message);
   // The host has gone, or nothing can be done: the VM ends.
   ::sync();

@@ -1,6 +1,8 @@
 #include "mounts.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -14,7 +16,7 @@
 
 #include "base/file.h"
 #include "boot.h"
-#include "devices.h"
+#include "cgroup.h"
 #include "disks.h"
 
 namespace diatom::agent {
@@ -49,17 +51,6 @@ Result<> write_file(const std::string& path, std::string_view content) {
   return write_all(fd.get(), content);
 }
 
-void write_quietly(const std::string& path, std::string_view content) {
-  if (auto result = write_file(path, content); !result) log(result.error().message);
-}
-
-// The number behind a name in a file of the kernel's; 0 when it is not there.
-uint64_t read_number(const char* path, std::string_view name) {
-  std::string text = read_file(path, 64 << 10).value_or("");
-  size_t at = text.find(name);
-  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + name.size(), nullptr, 10);
-}
-
 // The merged root takes its owner and its mode from the writable layer's.
 Result<> make_upper_root(const char* path) {
   struct stat root{};
@@ -70,34 +61,6 @@ Result<> make_upper_root(const char* path) {
   timespec times[2] = {root.st_atim, root.st_mtim};
   ::utimensat(AT_FDCWD, path, times, 0);
   return {};
-}
-
-// Less than all, so that it is a program of the container's that ends when there is no more, and not the kernel, which
-// panics when the agent cannot go on.
-void limit_memory(const std::string& cgroup) {
-  // With 128 MiB, 60 MiB of the 92 MiB that the kernel calls its total are available now. What is kept back is for what
-  // it does not charge to anybody, and for the agent's streams.
-  uint64_t available = read_number("/proc/meminfo", "MemAvailable:") << 10;
-  uint64_t reserve = (8ULL << 20) + available / 64;
-  if (available <= reserve) return;
-  write_quietly(cgroup + "/memory.max", std::to_string(available - reserve));
-  if (::access((cgroup + "/memory.swap.max").c_str(), W_OK) == 0) write_quietly(cgroup + "/memory.swap.max", "0");
-}
-
-void make_cgroup(const channel::ContainerConfig& config) {
-  if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", closed, nullptr)) return;
-  // One by one: a kernel may lack any of them.
-  for (const char* controller : {"+cpu", "+memory", "+pids", "+io", "+cpuset"})
-    if (auto fd = open_file("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)) [[maybe_unused]]
-      auto ignored = write_all(fd->get(), controller);
-  ::mkdir(container_cgroup, 0755);
-  std::string base = container_cgroup;
-  limit_memory(base);
-  if (auto cgroup = open_file(base, O_RDONLY | O_DIRECTORY))
-    if (auto restricted = restrict_devices(cgroup->get()); !restricted)
-      log("devices are not restricted: " + restricted.error().message);
-  if (config.cpu_quota_us > 0) write_quietly(base + "/cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
-  if (config.pids_max > 0) write_quietly(base + "/pids.max", std::to_string(config.pids_max));
 }
 
 std::string hosts_file(const channel::ContainerConfig& config) {
@@ -284,6 +247,13 @@ Result<> unmount_container_root() {
   return {};
 }
 
+void abandon_container_root() {
+  ::sync();
+  // What is on the disk is whole from here on: nothing is written any more.
+  UniqueFd upper(::open("/upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (upper) ::ioctl(upper.get(), FIFREEZE, 0);
+}
+
 Result<> enter_container_root(const channel::ContainerConfig& config) {
   UniqueFd hosts = TRY(detach_file("/files/hosts"));
   UniqueFd hostname = TRY(detach_file("/files/hostname"));
@@ -292,14 +262,16 @@ Result<> enter_container_root(const channel::ContainerConfig& config) {
   for (const char* directory : {"/proc", "/sys", "/dev", "/etc", "/run"}) TRY(make_path(directory));
   TRY(mount_at("proc", "/proc", "proc", closed, nullptr));
   TRY(mount_dev(config));
-  TRY(mount_at("sysfs", "/sys", "sysfs", closed | MS_RDONLY, nullptr));
-  if (auto group = mount_at("cgroup", "/sys/fs/cgroup", "cgroup2", closed | MS_RDONLY, nullptr); !group)
+  unsigned long access = config.privileged ? 0 : MS_RDONLY;
+  TRY(mount_at("sysfs", "/sys", "sysfs", closed | access, nullptr));
+  if (auto group = mount_at("cgroup", "/sys/fs/cgroup", "cgroup2", closed | access, nullptr); !group)
     log(group.error().message);
   // Before the files: one of them over /etc must not hide them.
   for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
   TRY(attach_file(hosts, "/etc/hosts"));
   TRY(attach_file(hostname, "/etc/hostname"));
   TRY(attach_file(resolver, "/etc/resolv.conf"));
+  if (config.privileged) return {};
   for (const char* path : masked) hide(path);
   for (const char* path : read_only_paths) make_read_only(path);
   return {};

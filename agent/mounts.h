@@ -17,8 +17,8 @@ Result<> mount_at(const char* source, const std::string& target, const char* typ
 Result<> mount_container_root(const channel::ContainerConfig& config);
 // Writes everything out; afterwards the disks may be taken away.
 Result<> unmount_container_root();
-
-inline constexpr char container_cgroup[] = "/sys/fs/cgroup/container";
+// The same for a root that something still uses: all is written out, and then no more.
+void abandon_container_root();
 
 // In the first process's own mount namespace: makes /container the root and mounts what Linux programs expect.
 Result<> enter_container_root(const channel::ContainerConfig& config);

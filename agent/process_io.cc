@@ -20,18 +20,19 @@ ProcessIo::~ProcessIo() {
 channel::StreamHandlers ProcessIo::attach_output(channel::StreamId stream, size_t number) {
   Output& output = outputs_[number];
   output.stream = stream;
+  output.discarded = false;
   connection_->respond(stream, 200);
-  if (running_) output.fd ? watch_output(output, true) : end_output(output);
+  begin_output(output);
   return {.on_status = {},
           .on_data = {},
           .on_end = {},
           .on_writable = [this, &output] { pump_output(output); },
-          // Nobody reads it any more: the program is told by SIGPIPE.
           .on_close =
               [this, &output](bool) {
                 output.stream = 0;
-                watch_output(output, false);
-                output.fd.reset();
+                output.discarded = true;
+                begin_output(output);
+                detached();
               }};
 }
 
@@ -51,6 +52,7 @@ channel::StreamHandlers ProcessIo::attach_input(channel::StreamId stream) {
                 input_stream_ = 0;
                 input_ended_ = true;
                 write_input();
+                detached();
               }};
 }
 
@@ -60,8 +62,7 @@ void ProcessIo::started(Spawned spawned) {
   input_ = std::move(spawned.stdin_fd);
   outputs_[0].fd = std::move(spawned.stdout_fd);
   outputs_[1].fd = std::move(spawned.stderr_fd);
-  for (Output& output : outputs_)
-    if (output.stream != 0) output.fd ? watch_output(output, true) : end_output(output);
+  for (Output& output : outputs_) begin_output(output);
   write_input();
 }
 
@@ -70,6 +71,30 @@ void ProcessIo::not_started() {
   for (Output& output : outputs_)
     if (output.stream != 0) end_output(output);
   end_input();
+}
+
+void ProcessIo::ended() {
+  end_input();
+  // The host may leave its side open: it is told that there is nobody.
+  if (input_stream_ != 0) connection_->reset(input_stream_);
+}
+
+void ProcessIo::close_output(size_t number) { end_output(outputs_[number]); }
+
+void ProcessIo::discard_output() {
+  for (Output& output : outputs_) output.discarded = true;
+}
+
+bool ProcessIo::idle() const { return input_stream_ == 0 && outputs_[0].stream == 0 && outputs_[1].stream == 0; }
+
+void ProcessIo::detached() {
+  if (idle() && on_detached_) on_detached_();
+}
+
+// Somebody reads it, or nobody ever will again; until one of the two, it stays in the program's pipe.
+void ProcessIo::begin_output(Output& output) {
+  if (!running_ || (output.stream == 0 && !output.discarded)) return;
+  output.fd ? watch_output(output, true) : end_output(output);
 }
 
 void ProcessIo::watch_output(Output& output, bool on) {
@@ -82,7 +107,8 @@ void ProcessIo::watch_output(Output& output, bool on) {
 }
 
 void ProcessIo::pump_output(Output& output) {
-  if (!output.fd || output.stream == 0) return;
+  if (!output.fd) return;
+  if (output.stream == 0) return discard(output);
   std::array<std::byte, read_block> block;
   if (size_t room = connection_->room(output.stream); room > 0) {
     ssize_t got = ::read(output.fd.get(), block.data(), std::min(room, block.size()));
@@ -94,6 +120,13 @@ void ProcessIo::pump_output(Output& output) {
   bool full = connection_->room(output.stream) == 0;
   if (full) connection_->await_room(output.stream);
   watch_output(output, !full);
+}
+
+// A block a turn: a program that writes without end leaves the loop to the others.
+void ProcessIo::discard(Output& output) {
+  std::array<std::byte, read_block> block;
+  ssize_t got = ::read(output.fd.get(), block.data(), block.size());
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) end_output(output);
 }
 
 void ProcessIo::end_output(Output& output) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 
 #include "base/event_loop.h"
@@ -10,7 +11,8 @@
 namespace diatom::agent {
 
 // Carries a process's stdin, stdout and stderr between its descriptors and streams of the channel. What the host does
-// not read stays in the program's pipe; what the program does not read stays with the host.
+// not read stays in the program's pipe; what the program does not read stays with the host. When whoever read an output
+// has gone (its stream was reset), the program goes on, and what it writes goes nowhere.
 class ProcessIo {
  public:
   ProcessIo(EventLoop& loop, channel::Connection*& connection) : loop_(loop), connection_(connection) {}
@@ -20,10 +22,19 @@ class ProcessIo {
   ProcessIo& operator=(ProcessIo&&) = delete;
   ~ProcessIo();
 
-  channel::StreamHandlers attach_output(channel::StreamId stream, size_t number);  // 0 stdout, 1 stderr
+  // 0 stdout, 1 stderr. One stream at a time has each of them: false when it is another's.
+  bool can_attach_output(size_t number) const { return outputs_[number].stream == 0; }
+  bool can_attach_input() const { return input_stream_ == 0 && !input_ended_; }
+  channel::StreamHandlers attach_output(channel::StreamId stream, size_t number);
   channel::StreamHandlers attach_input(channel::StreamId stream);
   void started(Spawned spawned);
-  void not_started();  // its streams end
+  void not_started();                // its streams end
+  void ended();                      // nobody reads its stdin any more
+  void close_output(size_t number);  // the program gets SIGPIPE
+  void discard_output();             // nobody will ask for it
+  bool idle() const;                 // no stream is attached
+  // Called when a stream has been closed, from its handler: too early to destroy this.
+  void on_detached(std::function<void()> handler) { on_detached_ = std::move(handler); }
   void resize(uint16_t rows, uint16_t cols);
 
  private:
@@ -31,8 +42,12 @@ class ProcessIo {
     UniqueFd fd;
     channel::StreamId stream = 0;
     bool watched = false;
+    bool discarded = false;
   };
   void pump_output(Output& output);
+  void discard(Output& output);
+  void begin_output(Output& output);
+  void detached();
   void watch_output(Output& output, bool on);
   void end_output(Output& output);
   void take_input(std::span<const std::byte> data);
@@ -40,6 +55,7 @@ class ProcessIo {
   void end_input();
 
   EventLoop& loop_;
+  std::function<void()> on_detached_;
   channel::Connection*& connection_;
   std::array<Output, 2> outputs_;
   UniqueFd input_;

@@ -1,17 +1,14 @@
-// Answers the host's requests (docs/format/channel.md) and carries the streams of processes. One thread, one loop.
+// Answers the host's requests (docs/format/channel.md). One thread, one loop.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/event_loop.h"
+#include "cgroup.h"
 #include "channel/connection.h"
-#include "channel/messages.h"
-#include "process_io.h"
+#include "processes.h"
 
 namespace diatom::agent {
 
@@ -29,44 +26,24 @@ class Server {
 
  private:
   using StreamId = channel::StreamId;
-  // A process from its first mention: the host sends everything at once, and requests for its streams may come before
-  // the one that starts it is complete.
-  struct Process {
-    std::optional<channel::ProcessConfig> config;  // until it is started
-    StreamId start_stream = 0;
-    pid_t pid = -1;
-    bool ended = false;
-    channel::ExitReport report;
-    StreamId exit_stream = 0;
-    ProcessIo io;
-    Process(EventLoop& loop, channel::Connection*& connection) : io(loop, connection) {}
-  };
 
-  explicit Server(EventLoop& loop) : loop_(loop) {}
+  explicit Server(EventLoop& loop) : loop_(loop), freezer_(loop), processes_(loop, channel_, freezer_) {}
   channel::StreamHandlers route(StreamId stream, const channel::Request& request);
-  channel::StreamHandlers route_process(StreamId stream, const std::string& method, std::string_view id,
-                                        std::string_view rest);
-  // Collects the request's body, then calls `act`.
-  channel::StreamHandlers with_body(StreamId stream, std::function<void(std::string)> act);
   void set_container_up(StreamId stream, const std::string& body);
-  void start_process(StreamId stream, const std::string& id, const std::string& body);
-  void start_waiting_processes();
-  void start(Process& process);
-  void kill(StreamId stream, std::string_view id, std::string_view signal);
-  void resize(StreamId stream, std::string_view id, std::string_view size);
+  void measure(StreamId stream);
+  void list_processes(StreamId stream);
+  void freeze(StreamId stream, bool frozen);
+  void set_limits(StreamId stream, const std::string& body);
   void shut_down(StreamId stream);
-  void finish_shutdown();
-  void answer(StreamId stream, int status, std::string_view body = {});
-  void refuse(StreamId stream, const channel::StartFailure& why);
-  void report_exit(Process& process);
-  Process& process(std::string_view id);
+  void finish_shutdown(bool in_time);
 
   EventLoop& loop_;
   std::unique_ptr<channel::Connection> connection_;
   channel::Connection* channel_ = nullptr;
-  std::optional<channel::ContainerConfig> container_;
-  std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
+  Freezer freezer_;
+  Processes processes_;
   StreamId shutdown_stream_ = 0;
+  std::optional<EventLoop::TimerId> shutdown_deadline_;
 };
 
 }  // namespace diatom::agent

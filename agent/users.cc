@@ -73,9 +73,17 @@ bool lists(std::string_view members, std::string_view name) {
   return false;
 }
 
+Result<gid_t> group_number(std::string_view group, std::string_view name) {
+  auto gid = find_group(group, name);
+  if (!gid) gid = number(name);
+  if (gid) return *gid;
+  return fail(Errc::not_found, "find group \"" + std::string(name) + "\": no matching entry in the image's /etc/group");
+}
+
 }  // namespace
 
-Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std::string_view group) {
+Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std::string_view group,
+                          const std::vector<std::string>& more_groups) {
   size_t colon = wanted.find(':');
   std::string_view name = wanted.substr(0, colon);
   std::string_view group_name = colon == std::string_view::npos ? "" : wanted.substr(colon + 1);
@@ -92,12 +100,7 @@ Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std:
     if (!entry->home.empty()) user.home = entry->home;
   }
   if (!group_name.empty()) {
-    auto gid = find_group(group, group_name);
-    if (!gid) gid = number(group_name);
-    if (!gid)
-      return fail(Errc::not_found,
-                  "find group \"" + std::string(group_name) + "\": no matching entry in the image's /etc/group");
-    user.gid = *gid;
+    user.gid = TRY(group_number(group, group_name));
   } else if (entry) {
     for_each_line<4>(group, [&](const auto& field) {
       auto gid = number(field[2]);
@@ -105,7 +108,17 @@ Result<User> resolve_user(std::string_view wanted, std::string_view passwd, std:
       return false;
     });
   }
+  for (const std::string& more : more_groups) user.groups.push_back(TRY(group_number(group, more)));
   return user;
+}
+
+std::map<uid_t, std::string> user_names(std::string_view passwd) {
+  std::map<uid_t, std::string> names;
+  for_each_line<3>(passwd, [&](const auto& field) {
+    if (auto uid = number(field[2])) names.emplace(*uid, field[0]);
+    return false;
+  });
+  return names;
 }
 
 }  // namespace diatom::agent

@@ -1,5 +1,6 @@
 // What host and agent say to each other: what was decoded is encoded to what decodes to the same.
 #include "channel/messages.h"
+#include "channel/reports.h"
 
 #include "fuzz.h"
 
@@ -25,6 +26,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(text, decode_process_config);
   check(text, decode_exit_report);
   check(text, decode_start_failure);
+  check(text, decode_limits);
+  check(text, decode_stats);
+  check(text, decode_process_list);
 
   // Strings are bytes, whatever bytes.
   ProcessConfig config;

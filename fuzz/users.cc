@@ -23,6 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   REQUIRE(user->uid != leave_it && user->gid != leave_it);
   REQUIRE(std::ranges::find(user->groups, leave_it) == user->groups.end());
   REQUIRE(!user->home.empty());
+  for (const auto& [uid, name] : diatom::agent::user_names(texts[1])) REQUIRE(uid != leave_it && !name.empty());
   auto by_number = resolve_user(std::to_string(user->uid) + ":" + std::to_string(user->gid), "", "");
   REQUIRE(by_number && by_number->uid == user->uid && by_number->gid == user->gid);
   return 0;

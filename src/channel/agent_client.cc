@@ -6,7 +6,9 @@ namespace diatom::channel {
 
 namespace {
 
-constexpr size_t max_answer = 64 << 10;
+constexpr size_t longest_stats = 64 << 10;
+constexpr size_t longest_process_list = 1 << 20;
+constexpr std::string_view first_process = "main";
 
 std::string process_path(std::string_view id, std::string_view rest = "") {
   return "/v1/processes/" + std::string(id) + std::string(rest);
@@ -38,11 +40,11 @@ AgentClient::Process* AgentClient::find(std::string_view id) {
   return found == processes_.end() ? nullptr : found->second.get();
 }
 
-void AgentClient::call(Request request, std::string_view body, std::function<void(std::optional<Response>)> done) {
+void AgentClient::call(Request request, std::string_view body, Answer done, size_t most_bytes) {
   struct Call {
     Response response;
     bool complete = false;
-    std::function<void(std::optional<Response>)> done;
+    Answer done;
   };
   auto state = std::make_unique<Call>();
   state->done = std::move(done);
@@ -50,9 +52,9 @@ void AgentClient::call(Request request, std::string_view body, std::function<voi
   auto stream = std::make_shared<StreamId>(0);
   StreamHandlers handlers;
   handlers.on_status = [call](int status) { call->response.status = status; };
-  handlers.on_data = [this, call, stream](std::span<const std::byte> data) {
+  handlers.on_data = [this, call, stream, most_bytes](std::span<const std::byte> data) {
     // More than any answer is long: the rest is thrown away, and decoding will complain.
-    if (call->response.body.size() + data.size() <= max_answer)
+    if (call->response.body.size() + data.size() <= most_bytes)
       call->response.body.append(reinterpret_cast<const char*>(data.data()), data.size());
     connection_->consume(*stream, data.size());
   };
@@ -69,74 +71,115 @@ void AgentClient::call(Request request, std::string_view body, std::function<voi
   connection_->uncork();
 }
 
-void AgentClient::start_container(const ContainerConfig& config, std::function<void(Result<>)> done) {
-  call({"PUT", "/v1/container"}, encode(config), [done = std::move(done)](std::optional<Response> answer) {
-    if (!answer) return done(std::unexpected(broken("set container up")));
-    if (answer->status != 200) return done(std::unexpected(refusal("set container up", answer->body)));
+AgentClient::Answer AgentClient::plain(std::string what, std::function<void(Result<>)> done) {
+  return [what = std::move(what), done = std::move(done)](const std::optional<Response>& answer) {
+    if (!answer) return done(std::unexpected(broken(what)));
+    if (answer->status != 200) return done(std::unexpected(refusal(what, answer->body)));
     done({});
-  });
+  };
+}
+
+template <class Message>
+void AgentClient::get(const char* path, const char* what, size_t most_bytes,
+                      Result<Message> (*decode)(std::string_view), std::function<void(Result<Message>)> done) {
+  call(
+      {"GET", path}, "",
+      [what, decode, done = std::move(done)](const std::optional<Response>& answer) {
+        if (!answer) return done(std::unexpected(broken(what)));
+        if (answer->status != 200) return done(std::unexpected(refusal(what, answer->body)));
+        auto message = decode(answer->body);
+        if (!message) return done(fail(Errc::guest, std::string(what) + ": " + message.error().message));
+        done(std::move(*message));
+      },
+      most_bytes);
+}
+
+void AgentClient::start_container(const ContainerConfig& config, std::function<void(Result<>)> done) {
+  call({"PUT", "/v1/container"}, encode(config), plain("set container up", std::move(done)));
 }
 
 void AgentClient::start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers) {
-  auto owned = std::make_unique<Process>();
-  Process& process = *owned;
-  process.handlers = std::move(handlers);
-  processes_[id] = std::move(owned);
+  auto process = std::make_shared<Process>();
+  process->handlers = std::move(handlers);
+  processes_[id] = process;
 
   connection_->cork();
-  call({"PUT", process_path(id)}, encode(config), [&process](std::optional<Response> answer) {
-    if (answer && answer->status == 200) {
-      process.started = true;
-      process.handlers.on_started({});
-      return try_exit(process);  // a guest may report the end before the beginning
-    }
-    StartFailure failure{125, "the guest channel broke"};
-    if (answer)
-      failure = decode_start_failure(answer->body).value_or(StartFailure{125, "the agent refused without a reason"});
-    process.handlers.on_started(std::unexpected(std::move(failure)));
+  call({"PUT", process_path(id)}, encode(config), [this, id, process](const std::optional<Response>& answer) {
+    if (!answer || answer->status != 200) return start_failed(id, *process, answer);
+    process->started = true;
+    process->handlers.on_started({});
+    try_exit(id, *process);  // a guest may report the end before the beginning
   });
-  open_output(process, process_path(id, "/stdout"), Output::stdout_stream);
-  if (!config.tty) open_output(process, process_path(id, "/stderr"), Output::stderr_stream);
-  if (config.open_stdin) {
-    StreamHandlers input;
-    input.on_writable = [&process] { process.handlers.on_stdin_writable(); };
-    // The program closed its stdin, or ended: what is written from now on goes nowhere.
-    input.on_close = [&process](bool) { process.stdin_stream = 0; };
-    process.stdin_stream = connection_->request({"PUT", process_path(id, "/stdin")}, std::move(input));
+  if (!config.detached) {
+    open_output(process, id, Output::stdout_stream);
+    if (!config.tty) open_output(process, id, Output::stderr_stream);
   }
-  call({"GET", process_path(id, "/exit")}, "", [&process](std::optional<Response> answer) {
+  if (config.open_stdin) open_input(process, id);
+  call({"GET", process_path(id, "/exit")}, "", [this, id, process](const std::optional<Response>& answer) {
     if (!answer)
-      process.exit = std::unexpected(broken("wait for process"));
+      process->exit = std::unexpected(broken("wait for process"));
     else if (answer->status != 200)
-      process.exit = std::unexpected(refusal("wait for process", answer->body));
+      process->exit = std::unexpected(refusal("wait for process", answer->body));
     else if (auto report = decode_exit_report(answer->body))
-      process.exit = *report;
+      process->exit = *report;
     else
-      process.exit = fail(Errc::guest, "wait for process: " + report.error().message);
-    try_exit(process);
+      process->exit = fail(Errc::guest, "wait for process: " + report.error().message);
+    try_exit(id, *process);
   });
   connection_->uncork();
 }
 
-void AgentClient::open_output(Process& process, const std::string& path, Output output) {
-  ++process.open_outputs;
+void AgentClient::start_failed(const std::string& id, Process& process, const std::optional<Response>& answer) {
+  StartFailure failure{125, "the guest channel broke"};
+  if (answer)
+    failure = decode_start_failure(answer->body).value_or(StartFailure{125, "the agent refused without a reason"});
+  forget(id, process);
+  for (StreamId stream : process.outputs)
+    if (stream > 0) connection_->reset(stream);  // a guest may leave them open
+  process.handlers.on_started(std::unexpected(std::move(failure)));
+}
+
+void AgentClient::open_output(const std::shared_ptr<Process>& process, const std::string& id, Output output) {
+  ++process->open_outputs;
   StreamHandlers handlers;
-  handlers.on_data = [&process, output](std::span<const std::byte> data) { process.handlers.on_output(output, data); };
-  handlers.on_close = [&process, output](bool) {
-    process.outputs[static_cast<size_t>(output)] = 0;
-    --process.open_outputs;
-    if (process.handlers.on_output_end) process.handlers.on_output_end(output);
-    try_exit(process);
+  handlers.on_data = [process, output](std::span<const std::byte> data) { process->handlers.on_output(output, data); };
+  handlers.on_close = [this, id, process, output](bool) {
+    process->outputs[static_cast<size_t>(output)] = 0;
+    --process->open_outputs;
+    if (process->handlers.on_output_end) process->handlers.on_output_end(output);
+    try_exit(id, *process);
   };
-  StreamId stream = connection_->request({"GET", path}, std::move(handlers));
-  process.outputs[static_cast<size_t>(output)] = stream;
+  std::string_view name = output == Output::stdout_stream ? "/stdout" : "/stderr";
+  StreamId stream = connection_->request({"GET", process_path(id, name)}, std::move(handlers));
+  if (stream <= 0) return;
+  process->outputs[static_cast<size_t>(output)] = stream;
+  if (id == first_process) connection_->widen(stream);
   connection_->finish(stream);
 }
 
-void AgentClient::try_exit(Process& process) {
+void AgentClient::open_input(const std::shared_ptr<Process>& process, const std::string& id) {
+  StreamHandlers handlers;
+  handlers.on_writable = [process] {
+    if (process->handlers.on_stdin_writable) process->handlers.on_stdin_writable();
+  };
+  // The program closed its stdin, or ended: what is written from now on goes nowhere.
+  handlers.on_close = [process](bool) { process->stdin_stream = 0; };
+  process->stdin_stream = connection_->request({"PUT", process_path(id, "/stdin")}, std::move(handlers));
+  if (id == first_process) connection_->widen(process->stdin_stream);
+}
+
+void AgentClient::try_exit(const std::string& id, Process& process) {
   if (!process.exit || process.open_outputs > 0 || !process.started || !process.handlers.on_exit) return;
   auto done = std::exchange(process.handlers.on_exit, nullptr);
+  forget(id, process);
   done(std::move(*process.exit));
+}
+
+// Its id may be another's by now.
+void AgentClient::forget(const std::string& id, Process& process) {
+  if (process.stdin_stream > 0) connection_->finish(process.stdin_stream);
+  auto found = processes_.find(id);
+  if (found != processes_.end() && found->second.get() == &process) processes_.erase(found);
 }
 
 size_t AgentClient::write_stdin(std::string_view id, std::span<const std::byte> data) {
@@ -161,29 +204,45 @@ void AgentClient::close_output(std::string_view id, Output output) {
   Process* process = find(id);
   if (process == nullptr) return;
   StreamId stream = process->outputs[static_cast<size_t>(output)];
-  if (stream > 0) connection_->reset(stream);
+  if (stream <= 0) return;
+  connection_->cork();
+  std::string_view name = output == Output::stdout_stream ? "/close/stdout" : "/close/stderr";
+  call({"POST", process_path(id, name)}, "", [](const std::optional<Response>&) {});
+  connection_->reset(stream);
+  connection_->uncork();
 }
 
 void AgentClient::kill(std::string_view id, int signal, std::function<void(Result<>)> done) {
-  call({"POST", process_path(id, "/kill/" + std::to_string(signal))}, "",
-       [done = std::move(done)](std::optional<Response> answer) {
-         if (!answer) return done(std::unexpected(broken("send signal")));
-         if (answer->status != 200) return done(std::unexpected(refusal("send signal", answer->body)));
-         done({});
-       });
+  call({"POST", process_path(id, "/kill/" + std::to_string(signal))}, "", plain("send signal", std::move(done)));
 }
 
 void AgentClient::resize(std::string_view id, uint16_t rows, uint16_t cols) {
   call({"POST", process_path(id, "/resize/" + std::to_string(rows) + "/" + std::to_string(cols))}, "",
-       [](std::optional<Response>) {});
+       [](const std::optional<Response>&) {});
+}
+
+void AgentClient::stats(std::function<void(Result<Stats>)> done) {
+  get("/v1/stats", "measure container", longest_stats, decode_stats, std::move(done));
+}
+
+void AgentClient::list_processes(std::function<void(Result<ProcessList>)> done) {
+  get("/v1/processes", "list processes", longest_process_list, decode_process_list, std::move(done));
+}
+
+void AgentClient::freeze(std::function<void(Result<>)> done) {
+  call({"POST", "/v1/freeze"}, "", plain("pause container", std::move(done)));
+}
+
+void AgentClient::thaw(std::function<void(Result<>)> done) {
+  call({"POST", "/v1/thaw"}, "", plain("resume container", std::move(done)));
+}
+
+void AgentClient::set_limits(const Limits& limits, std::function<void(Result<>)> done) {
+  call({"PUT", "/v1/limits"}, encode(limits), plain("set limits", std::move(done)));
 }
 
 void AgentClient::shutdown(std::function<void(Result<>)> done) {
-  call({"POST", "/v1/shutdown"}, "", [done = std::move(done)](std::optional<Response> answer) {
-    if (!answer) return done(std::unexpected(broken("shut guest down")));
-    if (answer->status != 200) return done(std::unexpected(refusal("shut guest down", answer->body)));
-    done({});
-  });
+  call({"POST", "/v1/shutdown"}, "", plain("shut guest down", std::move(done)));
 }
 
 }  // namespace diatom::channel

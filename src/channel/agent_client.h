@@ -12,6 +12,7 @@
 
 #include "channel/connection.h"
 #include "channel/messages.h"
+#include "channel/reports.h"
 
 namespace diatom::channel {
 
@@ -44,8 +45,12 @@ class AgentClient {
 
   bool lost() const { return connection_->lost(); }
 
+  // For streams that this class knows nothing of: those that are relayed.
+  Connection& connection() { return *connection_; }
+
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
-  // `id`: "main" is the container's first process. Each is used once.
+  // `id`: "main" is the container's first process; any other one (of [A-Za-z0-9_.-]) runs beside it once that has
+  // started. An id is free again after on_exit, or after on_started told why not.
   void start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
   size_t write_stdin(std::string_view id, std::span<const std::byte> data);  // returns what it took
   void close_stdin(std::string_view id);
@@ -53,6 +58,12 @@ class AgentClient {
   void close_output(std::string_view id, Output output);  // nobody reads it: the program gets SIGPIPE
   void kill(std::string_view id, int signal, std::function<void(Result<>)> done);
   void resize(std::string_view id, uint16_t rows, uint16_t cols);
+  void stats(std::function<void(Result<Stats>)> done);
+  void list_processes(std::function<void(Result<ProcessList>)> done);
+  // Answered when every process of the container stands still, or goes on. Both succeed when it is so already.
+  void freeze(std::function<void(Result<>)> done);
+  void thaw(std::function<void(Result<>)> done);
+  void set_limits(const Limits& limits, std::function<void(Result<>)> done);
   // Kills what is left, writes the disks out, unmounts them.
   void shutdown(std::function<void(Result<>)> done);
 
@@ -70,14 +81,25 @@ class AgentClient {
     std::string body;
   };
 
+  using Answer = std::function<void(std::optional<Response>)>;  // lacks when the channel broke
+
   AgentClient() = default;
   Process* find(std::string_view id);
-  // A request with a message as its body and one as its answer. `response` lacks when the channel broke.
-  void call(Request request, std::string_view body, std::function<void(std::optional<Response>)> done);
-  void open_output(Process& process, const std::string& path, Output output);
-  static void try_exit(Process& process);
+  // A request with a message as its body and one as its answer.
+  void call(Request request, std::string_view body, Answer done, size_t most_bytes = 64 << 10);
+  // What of an answer is 200 or a refusal, for a caller that wants no more.
+  static Answer plain(std::string what, std::function<void(Result<>)> done);
+  template <class Message>
+  void get(const char* path, const char* what, size_t most_bytes, Result<Message> (*decode)(std::string_view),
+           std::function<void(Result<Message>)> done);
+  void open_output(const std::shared_ptr<Process>& process, const std::string& id, Output output);
+  void open_input(const std::shared_ptr<Process>& process, const std::string& id);
+  void start_failed(const std::string& id, Process& process, const std::optional<Response>& answer);
+  void try_exit(const std::string& id, Process& process);
+  void forget(const std::string& id, Process& process);
 
-  std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
+  // Those that have not ended. A process lives on as long as one of its streams.
+  std::map<std::string, std::shared_ptr<Process>, std::less<>> processes_;
   std::unique_ptr<Connection> connection_;  // goes first: its streams' handlers refer to the processes
 };
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,20 @@ struct TmpfsConfig {
   std::string options;  // of tmpfs(5), and nosuid, noexec, …
 };
 
+inline constexpr uint64_t unlimited = UINT64_MAX;
+
+// setrlimit(2), by the names of `docker run --ulimit`: "nofile", "core", …
+struct Ulimit {
+  std::string name;
+  uint64_t soft = unlimited;
+  uint64_t hard = unlimited;
+};
+
+struct Sysctl {
+  std::string name;  // "net.core.somaxconn"
+  std::string value;
+};
+
 // What the agent makes before it starts the first process.
 struct ContainerConfig {
   std::string hostname;
@@ -27,24 +42,35 @@ struct ContainerConfig {
   std::vector<TmpfsConfig> tmpfs;
   uint64_t shm_bytes = 64 << 20;
   uint64_t cpu_quota_us = 0;  // of each 100 ms; 0 = all
+  uint64_t memory_max = 0;    // of the container's cgroup; 0 = what the guest can spare, which is never exceeded
   uint64_t pids_max = 0;      // 0 = no limit
+  bool init = false;          // a small init of ours is pid 1: it passes signals on and reaps
+  std::vector<Ulimit> ulimits;
+  std::vector<Sysctl> sysctls;        // net.*, fs.mqueue.* and System V's IPC: what docker lets a container set
+  std::vector<std::string> cap_add;   // docker's names: "NET_ADMIN", "CAP_NET_ADMIN", "ALL"
+  std::vector<std::string> cap_drop;  // "ALL": none but those of cap_add
+  bool privileged = false;            // every capability and device, nothing masked or read-only
+  bool no_new_privileges = false;
 };
 
 struct ProcessConfig {
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "K=V"
   std::string cwd = "/";
-  std::string user;  // "", "name", "uid", "name:group", "uid:gid"
+  std::string user;                 // "", "name", "uid", "name:group", "uid:gid"
+  std::vector<std::string> groups;  // besides the user's own: names or numbers
   bool tty = false;
   uint16_t rows = 24;
   uint16_t cols = 80;
   bool open_stdin = false;
+  bool detached = false;    // its outputs go nowhere: nobody will ask for them
+  bool privileged = false;  // every capability, whatever the container's are
 };
 
 struct ExitReport {
   int code = 0;  // 128 + signal when a signal ended it
   int signal = 0;
-  bool oom_killed = false;
+  bool oom_killed = false;  // of the first process: the kernel killed something of the container for memory; else it
 };
 
 // A start that failed says with which code docker's `run` would exit: 127 no such program, 126 not executable, 125.
@@ -53,14 +79,24 @@ struct StartFailure {
   std::string message;
 };
 
+// What is absent stays as it is. 0 = no limit (of memory: what the guest can spare).
+struct Limits {
+  std::optional<uint64_t> cpu_quota_us;  // of each 100 ms
+  std::optional<uint64_t> cpu_weight;    // cgroup v2's: 1 to 10000
+  std::optional<uint64_t> memory_max;
+  std::optional<uint64_t> pids_max;
+};
+
 std::string encode(const ContainerConfig& config);
 std::string encode(const ProcessConfig& config);
 std::string encode(const ExitReport& report);
 std::string encode(const StartFailure& failure);
+std::string encode(const Limits& limits);
 
 Result<ContainerConfig> decode_container_config(std::string_view text);
 Result<ProcessConfig> decode_process_config(std::string_view text);
 Result<ExitReport> decode_exit_report(std::string_view text);
 Result<StartFailure> decode_start_failure(std::string_view text);
+Result<Limits> decode_limits(std::string_view text);
 
 }  // namespace diatom::channel

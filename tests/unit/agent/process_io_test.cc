@@ -116,9 +116,80 @@ TEST_F(ProcessIoTest, AnOutputThatTheHostClosesBreaksThePipe) {
   start();
   settle(*loop_);
   host_->reset(id);
+  io_.close_output(0);
   settle(*loop_);
   EXPECT_EQ(::write(stdout_.get(), "x", 1), -1);
   EXPECT_EQ(errno, EPIPE);
+}
+
+TEST_F(ProcessIoTest, AProgramWhoseReaderHasGoneWritesOn) {
+  std::string out;
+  StreamId id = read_output("/0", out);
+  start();
+  settle(*loop_);
+  host_->reset(id);
+  settle(*loop_);
+  EXPECT_TRUE(io_.idle());
+  ::fcntl(stdout_.get(), F_SETFL, O_NONBLOCK);
+  const std::string block(32 << 10, 'x');
+  size_t written = 0;
+  for (int turn = 0; turn < 200 && written < (1 << 20); ++turn) {
+    ssize_t put = ::write(stdout_.get(), block.data(), block.size());
+    if (put > 0) written += static_cast<size_t>(put);
+    settle(*loop_);
+  }
+  EXPECT_GE(written, size_t{1} << 20);
+
+  out.clear();
+  read_output("/0", out);  // another one comes to read what is written from now on
+  settle(*loop_);
+  write_to_program_end(stdout_, "later");
+  stdout_.reset();
+  run_loop(*loop_);
+  EXPECT_EQ(out, "later");
+}
+
+TEST_F(ProcessIoTest, OutputsThatNobodyWillAskForAreThrownAway) {
+  io_.discard_output();
+  start();
+  for (int block = 0; block < 8; ++block) {
+    write_to_program_end(stderr_, std::string(32 << 10, 'x'));  // more than a pipe in all: it would hang
+    settle(*loop_);
+  }
+}
+
+TEST_F(ProcessIoTest, AStreamOfTheProgramHasOneReaderAtATime) {
+  std::string out;
+  StreamId id = read_output("/0", out);
+  settle(*loop_);
+  EXPECT_FALSE(io_.can_attach_output(0));
+  EXPECT_TRUE(io_.can_attach_output(1));
+  EXPECT_TRUE(io_.can_attach_input());
+  StreamId input = host_->request({"PUT", "/in"}, {});
+  settle(*loop_);
+  EXPECT_FALSE(io_.can_attach_input());
+  EXPECT_FALSE(io_.idle());
+  int detached = 0;
+  io_.on_detached([&] { ++detached; });
+  host_->reset(id);
+  host_->reset(input);
+  settle(*loop_);
+  EXPECT_TRUE(io_.idle());
+  EXPECT_EQ(detached, 1);
+  EXPECT_FALSE(io_.can_attach_input()) << "its end has been said";
+}
+
+TEST_F(ProcessIoTest, InputOfAProgramThatHasEndedIsTakenBack) {
+  bool closed = false;
+  StreamHandlers handlers;
+  handlers.on_close = [&](bool) { closed = true; };
+  host_->request({"PUT", "/in"}, std::move(handlers));  // left open
+  start();
+  settle(*loop_);
+  io_.ended();
+  settle(*loop_);
+  EXPECT_TRUE(closed);
+  EXPECT_TRUE(io_.idle());
 }
 
 TEST_F(ProcessIoTest, InputThatCameBeforeTheProgramIsKeptForIt) {

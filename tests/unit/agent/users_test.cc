@@ -100,5 +100,19 @@ TEST(ResolveUser, NobodyBecomesMinusOne) {
     EXPECT_FALSE(resolve_user(wanted, passwd, group)) << wanted;
 }
 
+TEST(Users, MoreGroupsAreNamesOrNumbers) {
+  auto user = resolve_user("0", "", "audio:x:29:\n", {"audio", "5000"});
+  ASSERT_TRUE(user);
+  EXPECT_EQ(user->groups, (std::vector<gid_t>{29, 5000}));
+  auto unknown = resolve_user("0", "", "", {"nobody"});
+  ASSERT_FALSE(unknown);
+  EXPECT_NE(unknown.error().message.find("\"nobody\""), std::string::npos);
+}
+
+TEST(Users, TheFirstNameOfANumberCounts) {
+  auto names = user_names("root:x:0:0::/:\ntoor:x:0:0::/:\nweb:x:33:33\nbad:x:y:1\n:x:5:5\n");
+  EXPECT_EQ(names, (std::map<uid_t, std::string>{{0, "root"}, {33, "web"}}));
+}
+
 }  // namespace
 }  // namespace diatom::agent

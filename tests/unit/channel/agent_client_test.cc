@@ -272,6 +272,102 @@ TEST_F(AgentClientTest, WhatIsWrittenToAProgramThatClosedItsStdinGoesNowhere) {
       << "nor to one that is not there";
 }
 
+TEST_F(AgentClientTest, AnExecHasStreamsOfItsOwnAndItsIdIsFreeAgain) {
+  for (const char* rest : {"", "/stdout", "/stderr", "/exit"})
+    agent_->answers["/v1/processes/e1" + std::string(rest)] = agent_->answers["/v1/processes/main" + std::string(rest)];
+  for (int time = 0; time < 3; ++time) {
+    ProcessConfig config;
+    config.argv = {"x"};
+    config.privileged = true;
+    int ended = 0;
+    ProcessHandlers handlers;
+    handlers.on_started = [](const std::expected<void, StartFailure>& started) { EXPECT_TRUE(started); };
+    handlers.on_output = [this](Output output, std::span<const std::byte> data) {
+      client_->consumed("e1", output, data.size());
+    };
+    handlers.on_exit = [&](const Result<ExitReport>& report) {
+      ended = report.value().code;
+      loop_->stop();
+    };
+    client_->start_process("e1", config, std::move(handlers));
+    run_loop(*loop_);
+    EXPECT_EQ(ended, 3);
+    EXPECT_TRUE(decode_process_config(agent_->bodies["/v1/processes/e1"])->privileged);
+    agent_->bodies.clear();
+  }
+}
+
+TEST_F(AgentClientTest, ADetachedOneAsksForNoOutput) {
+  ProcessConfig config;
+  config.detached = true;
+  start_main(config);
+  run_loop(*loop_);
+  EXPECT_THAT(heard_, ElementsAre("started", "exit 3"));
+  EXPECT_THAT(agent_->requests, ElementsAre("PUT /v1/processes/main", "GET /v1/processes/main/exit"));
+}
+
+TEST_F(AgentClientTest, AFailedStartLeavesNoStreamOpen) {
+  agent_->answers = {{"/v1/processes/main", {500, encode(StartFailure{126, "no"})}}};
+  ProcessConfig config;
+  config.open_stdin = true;
+  start_main(config);
+  run_loop(*loop_);
+  settle(*loop_);
+  EXPECT_THAT(heard_, testing::IsSupersetOf({"failed 126 no", "stdout ended", "stderr ended"}));
+  EXPECT_EQ(client_->write_stdin("main", std::as_bytes(std::span<const char>("x", 1))), 1U) << "it goes nowhere";
+}
+
+TEST_F(AgentClientTest, MeasuresAndListsAndSaysWhatItDoesNotUnderstand) {
+  Stats stats;
+  stats.pids.current = 42;
+  ProcessList list;
+  list.processes.resize(900);
+  for (auto& process : list.processes) process.cmdline = std::string(300, 'c');  // more than an answer mostly is
+  agent_->answers["/v1/stats"] = {200, encode(stats)};
+  agent_->answers["/v1/processes"] = {200, encode(list)};
+  client_->stats([&](const Result<Stats>& got) {
+    EXPECT_EQ(got.value().pids.current, 42U);
+    loop_->stop();
+  });
+  run_loop(*loop_);
+  client_->list_processes([&](const Result<ProcessList>& got) {
+    EXPECT_EQ(got.value().processes.size(), 900U);
+    loop_->stop();
+  });
+  run_loop(*loop_);
+  const std::pair<Answer, std::string_view> cases[] = {
+      {{200, "{"}, "list processes: read process list: it is no JSON object"},
+      {{200, std::string(2 << 20, ' ')}, "list processes: read process list"},
+      {{500, encode(StartFailure{125, "the container is not running"})},
+       "list processes: the container is not running"},
+      {{404, ""}, "list processes: the agent refused without a reason"},
+  };
+  for (const auto& [answer, message] : cases) {
+    agent_->answers["/v1/processes"] = answer;
+    client_->list_processes([&](const Result<ProcessList>& got) {
+      ASSERT_FALSE(got);
+      EXPECT_EQ(got.error().code, Errc::guest);
+      EXPECT_THAT(got.error().message, HasSubstr(message));
+      loop_->stop();
+    });
+    run_loop(*loop_);
+  }
+}
+
+TEST_F(AgentClientTest, FreezesThawsAndLimits) {
+  for (const char* path : {"/v1/freeze", "/v1/thaw", "/v1/limits"}) agent_->answers[path] = {};
+  std::optional<Error> error;
+  client_->freeze(keep(error));
+  run_loop(*loop_);
+  client_->thaw(keep(error));
+  run_loop(*loop_);
+  client_->set_limits({.cpu_quota_us = {}, .cpu_weight = {}, .memory_max = 7, .pids_max = {}}, keep(error));
+  run_loop(*loop_);
+  EXPECT_FALSE(error);
+  EXPECT_THAT(agent_->requests, ElementsAre("POST /v1/freeze", "POST /v1/thaw", "PUT /v1/limits"));
+  EXPECT_EQ(agent_->bodies["/v1/limits"], R"({"memory_max":7})");
+}
+
 TEST_F(AgentClientTest, AnOutputThatNobodyReadsIsTakenBack) {
   agent_->answers.erase("/v1/processes/main/stdout");
   start_main();
@@ -279,6 +375,7 @@ TEST_F(AgentClientTest, AnOutputThatNobodyReadsIsTakenBack) {
   client_->close_output("main", Output::stdout_stream);
   settle(*loop_);
   EXPECT_THAT(heard_, ElementsAre("started", "stderr ended", "stdout ended", "exit 3"));
+  EXPECT_THAT(agent_->requests, testing::Contains("POST /v1/processes/main/close/stdout"));
 }
 
 }  // namespace

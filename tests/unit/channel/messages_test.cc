@@ -18,8 +18,13 @@ TEST(Messages, AProcessConfigSurvivesTheWay) {
   config.rows = 65535;
   config.cols = 1;
   config.open_stdin = true;
+  config.groups = {"extra", "7"};
+  config.detached = true;
+  config.privileged = true;
   auto decoded = decode_process_config(encode(config));
   ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->groups, config.groups);
+  EXPECT_TRUE(decoded->detached && decoded->privileged);
   EXPECT_EQ(decoded->argv, config.argv);
   EXPECT_EQ(decoded->env, config.env);
   EXPECT_EQ(decoded->cwd, config.cwd);
@@ -40,8 +45,24 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   config.shm_bytes = UINT64_MAX;
   config.cpu_quota_us = 1;
   config.pids_max = 2;
+  config.memory_max = 3;
+  config.init = true;
+  config.ulimits = {{"nofile", 1, unlimited}};
+  config.sysctls = {{"net.core.somaxconn", "4"}};
+  config.cap_add = {"ALL"};
+  config.cap_drop = {"CHOWN", "KILL"};
+  config.privileged = true;
+  config.no_new_privileges = true;
   auto decoded = decode_container_config(encode(config));
   ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->memory_max, 3U);
+  EXPECT_TRUE(decoded->init && decoded->privileged && decoded->no_new_privileges);
+  ASSERT_EQ(decoded->ulimits.size(), 1U);
+  EXPECT_EQ(decoded->ulimits[0].name, "nofile");
+  EXPECT_EQ(decoded->ulimits[0].soft, 1U);
+  EXPECT_EQ(decoded->ulimits[0].hard, unlimited);
+  EXPECT_EQ(decoded->sysctls.at(0).value, "4");
+  EXPECT_EQ(decoded->cap_drop, config.cap_drop);
   EXPECT_EQ(encode(*decoded), encode(config));
   EXPECT_EQ(decoded->tmpfs.at(1).path, "/u");
   EXPECT_EQ(decoded->shm_bytes, UINT64_MAX);
@@ -103,7 +124,8 @@ TEST(Messages, NameTheFieldThatIsWrong) {
     EXPECT_THAT(decoded.error().message, HasSubstr(field)) << text;
   }
   for (std::string_view text :
-       {R"({"tmpfs":{}})", R"({"tmpfs":[1]})", R"({"tmpfs":[{"path":1}]})", R"({"pids_max":-1})"})
+       {R"({"tmpfs":{}})", R"({"tmpfs":[1]})", R"({"tmpfs":[{"path":1}]})", R"({"pids_max":-1})",
+        R"({"ulimits":[{"soft":-1}]})", R"({"sysctls":"x"})", R"({"init":"yes"})"})
     EXPECT_FALSE(decode_container_config(text)) << text;
 }
 
@@ -122,12 +144,27 @@ TEST(Messages, AStartFailureHasOneOfDockersCodes) {
   EXPECT_EQ(decode_start_failure(R"({"exit_code":127})").value().exit_code, 127);
 }
 
+TEST(Messages, LimitsThatAreAbsentStayAbsent) {
+  auto none = decode_limits("{}");
+  ASSERT_TRUE(none);
+  EXPECT_EQ(encode(*none), "{}");
+  auto some = decode_limits(encode(Limits{.cpu_quota_us = 0, .cpu_weight = {}, .memory_max = 5, .pids_max = {}}));
+  ASSERT_TRUE(some);
+  EXPECT_EQ(some->cpu_quota_us, 0U);
+  EXPECT_EQ(some->memory_max, 5U);
+  EXPECT_FALSE(some->cpu_weight || some->pids_max);
+  for (std::string_view text : {R"({"memory_max":-1})", R"({"pids_max":"x"})", R"({"cpu_weight":0})",
+                                R"({"cpu_weight":10001})", R"({"memory_max":null})", "[]"})
+    EXPECT_FALSE(decode_limits(text)) << text;
+}
+
 // A copy of what was parsed recursed once for each level, until the stack ended.
 TEST(Messages, NestedDeepAreRefused) {
   std::string deep = std::string(1 << 14, '[') + std::string(1 << 14, ']');
   EXPECT_FALSE(decode_container_config("{\"tmpfs\":[" + deep + "]}"));
   EXPECT_FALSE(decode_process_config("{\"argv\":" + deep + "}"));
   EXPECT_FALSE(decode_exit_report(deep));
+  EXPECT_FALSE(decode_limits("{\"memory_max\":" + deep + "}"));
 }
 
 }  // namespace

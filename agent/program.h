@@ -1,0 +1,28 @@
+#pragma once
+
+#include "base/platform/platform.h"
+#include "channel/messages.h"
+
+namespace diatom::agent {
+
+struct Pipes {
+  platform::Pipe input;
+  platform::Pipe output;
+  platform::Pipe error;
+};
+
+// What a new process becomes, and where. Borrowed.
+struct Birth {
+  const channel::ContainerConfig& container;
+  const channel::ProcessConfig& process;
+  const Pipes& pipes;
+  int control = -1;        // where it hands its terminal over, and says what fails; its end without a word is success
+  int first_process = -1;  // a pidfd: its namespaces are entered; -1 for the first process itself
+  bool is_first() const { return first_process < 0; }
+};
+
+// In the new process, cloned into its pid namespace and cgroup: it makes or enters the container, gives up the agent's
+// privileges and executes the program.
+[[noreturn]] void become_program(const Birth& birth);
+
+}  // namespace diatom::agent
