@@ -20,6 +20,7 @@ channel::StreamHandlers Attachments::add(channel::Connection& connection, channe
                                                        .held = {},
                                                        .ending = false,
                                                        .gone = false});
+  connection.widen(stream);
   connection.respond(stream, 200);
   channel::StreamHandlers handlers;
   handlers.on_writable = [this, client] { catch_up(*client); };
