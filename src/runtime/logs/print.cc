@@ -84,6 +84,8 @@ class Printer {
   Result<> print_rest(LogReader& reader) {
     LogReader last = TRY(LogReader::open(path_));
     TRY(last.seek_end());
+    // A container that was to be removed is: what it wrote is in the file that we have open.
+    if (last.files_begun() == 0) return print_all(reader);
     return print_all(reader, last.position());
   }
 

@@ -249,6 +249,7 @@ void Monitor::finish() {
   record_.state = failed ? "failed" : "exited";
   record_.stopped = stop_requested_;
   if (spec_.auto_remove) {
+    attachments_->hold_log();
     emit("destroy");
     if (auto erased = store_->containers().erase(record_.id); !erased) save(true);
   } else {

@@ -55,8 +55,8 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
     answer(asker, 200, encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
     return {};
   }
-  if (phase_ == Phase::done && path == "/monitor/restart") {
-    refuse(asker, not_running("restart"));
+  if (phase_ == Phase::done && (path == "/monitor/restart" || path.starts_with(attach_prefix))) {
+    refuse(asker, not_running(path == "/monitor/restart" ? "restart" : "attach to"));
     return {};
   }
   if (path == "/monitor/exit") return wait_in(exit_askers_, std::move(asker));
