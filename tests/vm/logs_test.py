@@ -135,6 +135,13 @@ class Following(ContainerTest):
                 self.assertEqual(log.rest(), b'ready\n')
         self.assertEqual(self.logs('box'), 'ready\n')
 
+    def test_of_one_that_goes_when_it_ends_nothing_is_missing(self):
+        self.up('box', 'trap "seq 1000; printf end; exit" USR1; while :; do sleep 0.1; done', '--rm')
+        with Reader(self, 'logs', '-f', 'box') as log:
+            log.until(b'ready\n')
+            self.diatom('kill', '-s', 'USR1', 'box')
+            self.assertEqual(log.rest(), b'ready\n' + b''.join(b'%d\n' % n for n in range(1, 1001)) + b'end')
+
     def kill_monitor(self, name: str):
         lock = pathlib.Path(self.home.path, 'home', 'containers', self.inspect(name)['Id'], 'lock')
         subprocess.run(['kill', '-9', lock.read_text()], check=True)
