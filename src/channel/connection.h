@@ -75,6 +75,7 @@ class Connection {
   void await_room(StreamId stream);    // on_writable follows once there is plenty
 
   bool lost() const { return lost_; }
+  bool has_streams() const { return !streams_.empty(); }
   // Ends it from this side: every stream is closed (not clean), on_lost is not called.
   void close();
   // Calls `done` once everything that was sent has been handed to the kernel, or the connection is lost; perhaps before

@@ -33,7 +33,9 @@ StopOptions stop_options(const Flags& flags) {
   StopOptions options;
   options.signal = flags.signal;
   if (flags.timeout)
-    options.timeout = *flags.timeout < 0 ? std::chrono::milliseconds(no_limit) : std::chrono::seconds(*flags.timeout);
+    options.timeout = *flags.timeout < 0 || *flags.timeout > std::chrono::seconds(no_limit).count()
+                          ? std::chrono::milliseconds(no_limit)
+                          : std::chrono::seconds(*flags.timeout);
   return options;
 }
 

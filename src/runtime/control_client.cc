@@ -79,9 +79,10 @@ void ControlClient::attach(const AttachStreams& streams, AttachHandlers handlers
     StreamId& stream = outputs_[static_cast<size_t>(output)];
     StreamHandlers of_stream;
     of_stream.on_data = [this, output](std::span<const std::byte> data) { handlers_.on_output(output, data); };
-    of_stream.on_close = [this, output](bool) {
-      outputs_[static_cast<size_t>(output)] = 0;
-      handlers_.on_output_end(output);
+    of_stream.on_close = [this, output](bool clean) {
+      auto index = static_cast<size_t>(output);
+      outputs_[index] = 0;
+      handlers_.on_output_end(output, clean || refused_[index] || connection().lost());
     };
     std::string path = std::string("/monitor/attach/") + (is_stdout ? "stdout" : "stderr");
     stream = connection().request({"GET", path + (streams.whole ? "/whole" : "")}, std::move(of_stream));
@@ -110,6 +111,7 @@ void ControlClient::consumed(Output output, size_t bytes) {
   if (StreamId stream = outputs_[static_cast<size_t>(output)]; stream > 0) connection().consume(stream, bytes);
 }
 void ControlClient::close_output(Output output) {
+  refused_[static_cast<size_t>(output)] = true;
   if (StreamId stream = outputs_[static_cast<size_t>(output)]; stream > 0) connection().reset(stream);
 }
 void ControlClient::resize(uint16_t rows, uint16_t cols) { agent_->resize("main", rows, cols); }

@@ -14,7 +14,7 @@ namespace diatom {
 
 struct AttachHandlers {
   std::function<void(channel::Output, std::span<const std::byte>)> on_output;  // answered by consumed()
-  std::function<void(channel::Output)> on_output_end;
+  std::function<void(channel::Output, bool whole)> on_output_end;  // not whole: the monitor let us go, too far behind
   std::function<void()> on_stdin_writable;
 };
 struct AttachStreams {
@@ -53,6 +53,7 @@ class ControlClient final : public ProcessPeer {
 
   AttachHandlers handlers_;
   channel::StreamId outputs_[2] = {0, 0};
+  bool refused_[2] = {false, false};  // we want no more of it
   channel::StreamId stdin_ = 0;
   std::unique_ptr<channel::AgentClient> agent_;  // goes first: its streams' handlers refer to us
 };

@@ -89,8 +89,11 @@ Result<std::vector<std::string>> Runtime::update(std::string_view reference, con
   if (options.memory_bytes && *options.memory_bytes > before.memory_bytes)
     warnings.emplace_back("its VM has the memory that it was started with: more of it from the next start on");
   auto answer = impl_->ask(container, "update", "PUT", "/monitor/limits", encode_update(options));
-  if (!answer) return std::unexpected(answer.error());
-  return warnings;
+  if (answer) return warnings;
+  // One that has ended meanwhile has its new limits from its next start on, like any other that does not run.
+  auto now = impl_->find_true(container.id);
+  if (now && !store::has_owner(*now)) return warnings;
+  return std::unexpected(answer.error());
 }
 
 // ---- Waiting. Whoever has a monitor hears from it, or from its socket when it dies; everything else is a change of
@@ -142,6 +145,9 @@ Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition conditi
       continue;
     }
     if (condition == WaitCondition::not_running) return last;
+    // A whole run may have passed between two looks.
+    bool ran = now->finished_ns != container.finished_ns && now->finished_ns != 0;
+    if (condition == WaitCondition::next_exit && ran) return last;
     if (!watch) {
       if (watch.error().code == Errc::not_found) continue;  // its folder went just now
       return std::unexpected(watch.error());

@@ -227,8 +227,12 @@ Result<> Runtime::exec_detached(std::string_view reference, const ExecSpec& spec
   store::ContainerRecord container = TRY(impl_->find(reference));
   channel::ProcessConfig process = TRY(exec_process(spec, {}));
   process.detached = true;
-  TRY(impl_->ask(container, "exec in", "PUT", "/v1/processes/" + make_container_id(), encode(process)));
-  return {};
+  auto done = impl_->ask(container, "exec in", "PUT", "/v1/processes/" + make_container_id(), encode(process));
+  if (done) return {};
+  // What the agent says of a program that it could not execute has docker's exit code with it.
+  Error error = done.error();
+  if (error.exit_code != 0) error.code = Errc::start_failed;
+  return std::unexpected(std::move(error));
 }
 
 // ---- What there is.

@@ -101,7 +101,7 @@ void Session::join_main(bool whole) {
   client_->attach(
       {.in = streams_.attach_stdin, .out = streams_.attach_stdout, .err = err, .whole = whole},
       {.on_output = [this](Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
-       .on_output_end = [this](Output output) { output_ended(output); },
+       .on_output_end = [this](Output output, bool whole) { output_ended(output, whole); },
        .on_stdin_writable = [this] { stdio_->stdin_writable(); }});
   client_->await_exit([this](Result<ExitInfo> exit) { finish(std::move(exit)); });
 }
@@ -147,8 +147,11 @@ Result<AttachResult> Session::exec(const std::string& id, const channel::Process
   return wait();
 }
 
-void Session::output_ended(Output) {
+void Session::output_ended(Output output, bool whole) {
   --open_outputs_;
+  if (!whole)
+    output_lost_ = std::string("read ") + (output == Output::stdout_stream ? "stdout" : "stderr") +
+                   ": too slow for its log, which has been rotated";
   if (exit_) finish(std::move(*exit_));
 }
 
@@ -174,6 +177,7 @@ Result<AttachResult> Session::wait() {
     if (waiter_->is_done()) TRY(waiter_->wait());  // interrupted
   }
   AttachResult result{.exit = {}, .output_error = stdio_->output_error()};
+  if (result.output_error.empty()) result.output_error = output_lost_;
   stdio_.reset();  // gives the terminal back
   if (!exit_) return result;
   result.exit = TRY(std::move(*exit_));

@@ -37,7 +37,7 @@ class Session {
   Result<> pass_signals_on();
   void on_signal(int signal);
   void resize();
-  void output_ended(channel::Output output);
+  void output_ended(channel::Output output, bool whole);
   void finish(Result<ExitInfo> exit);
   void leave();
   Result<AttachResult> wait();
@@ -53,6 +53,7 @@ class Session {
   std::unique_ptr<LocalStdio> stdio_;
   int open_outputs_ = 0;
   bool ended_ = false;
+  std::string output_lost_;  // what the caller is to be told of it; empty: nothing was
   std::optional<Result<ExitInfo>> exit_;
 };
 

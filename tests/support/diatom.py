@@ -46,6 +46,9 @@ class Home:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        # Containers outlive those who started them.
+        if left := self.containers():
+            self.run('rm', '-f', *left)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def load_busybox(self, name: str = 'busybox'):

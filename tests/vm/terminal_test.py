@@ -1,51 +1,21 @@
 #!/usr/bin/env python3
 """Terminals and signals of `diatom run`, with a real pseudo-terminal on the host's side."""
-import fcntl
 import os
 import pathlib
-import pty
 import select
 import signal
-import struct
 import subprocess
 import sys
 import termios
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from diatom import DEADLINE, HomeTest, main  # noqa: E402
-
-
-def read_until(fd: int, wanted: bytes, deadline: float = DEADLINE) -> bytes:
-    """Reads until `wanted` has come; an event with a deadline, never a sleep."""
-    seen, end = b'', time.monotonic() + deadline
-    while wanted not in seen:
-        ready, _, _ = select.select([fd], [], [], max(0.0, end - time.monotonic()))
-        if not ready:
-            raise AssertionError(f'{wanted!r} did not come; seen: {seen[-2000:]!r}')
-        try:
-            data = os.read(fd, 65536)
-        except OSError:  # EIO: the other side of the terminal has gone
-            data = b''
-        if not data:
-            raise AssertionError(f'ended before {wanted!r}; seen: {seen[-2000:]!r}')
-        seen += data
-    return seen
+from terminal import in_terminal, read_until, set_size  # noqa: E402
 
 
 class Terminal(HomeTest):
     def start(self, *words):
-        master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 33, 101, 0, 0))
-
-        def own_terminal():
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        process = self.home.popen('run', '--rm', '-it', *words, stdin=slave, stdout=slave, stderr=slave,
-                                  preexec_fn=own_terminal)
-        os.close(slave)
-        return process, master
+        return in_terminal(self.home, 'run', '--rm', '-it', *words)
 
     def test_size_and_control_c(self):
         process, master = self.start('busybox', 'sh')
@@ -72,7 +42,7 @@ class Terminal(HomeTest):
         script = 'trap "stty size; exit 4" WINCH; echo rea""dy; while :; do sleep 1; done'
         process, master = self.start('busybox', 'sh', '-c', script)
         read_until(master, b'ready')
-        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack('HHHH', 44, 120, 0, 0))
+        set_size(master, 44, 120)
         read_until(master, b'44 120')
         self.assertEqual(process.wait(DEADLINE), 4)
         os.close(master)

@@ -19,9 +19,15 @@ using channel::Output;
 constexpr size_t print_block = 64 << 10;
 constexpr int64_t ns_per_ms = 1'000'000;
 
-bool is_ready(int fd, int within_ms = 0) {
+bool is_ready(int fd) {
   pollfd event{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&event, 1, within_ms) > 0;
+  return fd >= 0 && ::poll(&event, 1, 0) > 0;
+}
+
+// Not: readable. What speaks at the other end may have something to say that is nothing to us.
+bool is_closed(int fd) {
+  pollfd event{fd, 0, 0};
+  return fd >= 0 && ::poll(&event, 1, 0) > 0;
 }
 
 class Printer {
@@ -59,7 +65,7 @@ class Printer {
 
   bool has_ended() const {
     bool past = query_.until_ns && wall_clock_ns() >= *query_.until_ns;
-    return past || is_ready(follow_.ended_fd) || (follow_.ended && follow_.ended());
+    return past || is_closed(follow_.ended_fd) || (follow_.ended && follow_.ended());
   }
 
   // False: it was told to stop.
@@ -68,7 +74,7 @@ class Printer {
     if (query_.until_ns)
       within_ms =
           static_cast<int>(std::clamp<int64_t>((*query_.until_ns - wall_clock_ns()) / ns_per_ms + 1, 0, 1 << 30));
-    pollfd events[] = {{watch.pollable(), POLLIN, 0}, {follow_.ended_fd, POLLIN, 0}, {follow_.stop_fd, POLLIN, 0}};
+    pollfd events[] = {{watch.pollable(), POLLIN, 0}, {follow_.ended_fd, 0, 0}, {follow_.stop_fd, POLLIN, 0}};
     if (::poll(events, std::size(events), within_ms) < 0 && errno != EINTR) return fail_errno("poll");
     watch.drain();
     return !is_ready(follow_.stop_fd);
@@ -78,6 +84,8 @@ class Printer {
   Result<> print_rest(LogReader& reader) {
     LogReader last = TRY(LogReader::open(path_));
     TRY(last.seek_end());
+    // A container that was to be removed is: what it wrote is in the file that we have open.
+    if (last.files_begun() == 0) return print_all(reader);
     return print_all(reader, last.position());
   }
 

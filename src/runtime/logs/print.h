@@ -16,8 +16,8 @@ struct LogFollow {
   // something has happened: to the log, to one of `watch`, or on `ended_fd`.
   std::function<bool()> ended = {};
   std::vector<fs::path> watch = {};
-  int ended_fd = -1;  // readable or closed by its other end: it has ended. Borrowed
-  int stop_fd = -1;   // the same, but nothing more is shown. Borrowed
+  int ended_fd = -1;  // closed by its other end: it has ended. Borrowed
+  int stop_fd = -1;   // readable or closed: the same, but nothing more is shown. Borrowed
 };
 
 // Takes many records' bytes at once, all of one stream.

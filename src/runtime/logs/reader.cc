@@ -141,7 +141,8 @@ Result<bool> LogReader::next_file() {
     return true;
   }
   if (is_log_file(path_, fd_.get())) return false;
-  auto files = TRY(open_log_files(path_));
+  std::vector<LogFile> found = holding_ ? std::vector<LogFile>() : TRY(open_log_files(path_));
+  std::vector<LogFile>& files = holding_ ? held_ : found;
   std::erase_if(files, [this](const LogFile& file) { return file.generation <= generation_; });
   if (files.empty()) return false;
   // The writer has gone on to another file: what it wrote to this one between the last look and now comes first.
@@ -151,6 +152,12 @@ Result<bool> LogReader::next_file() {
   gap_ = oldest->generation > generation_ + 1;
   begin(std::move(*oldest), 0);
   return true;
+}
+
+Result<> LogReader::hold_rest() {
+  held_ = TRY(open_log_files(path_));
+  holding_ = true;
+  return {};
 }
 
 Result<> LogReader::seek(LogPosition position) {

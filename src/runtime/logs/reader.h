@@ -25,6 +25,9 @@ class LogReader {
   // To the last `lines` lines, of both streams together; what is left of a line at the end counts as one.
   Result<> seek_tail(uint64_t lines);
 
+  // Opens all that there is: it can be read to the end then, even if it is removed. For a log that has ended.
+  Result<> hold_rest();
+
   uint64_t malformed_lines() const { return malformed_; }
   uint64_t files_begun() const { return files_begun_; }  // a change tells that there is another file to watch
 
@@ -36,7 +39,9 @@ class LogReader {
   Result<bool> find_lines(const LogFile& file, uint64_t& lines, bool& newest, uint64_t& offset) const;
 
   fs::path path_;
-  UniqueFd fd_;  // none while there is no file
+  std::vector<LogFile> held_;
+  bool holding_ = false;  // there are no files but those
+  UniqueFd fd_;           // none while there is no file
   uint64_t generation_ = 0;
   uint64_t offset_ = 0;  // of the file: where the buffer begins
   std::string buffer_;

@@ -88,6 +88,12 @@ void Attachments::end(Output output) {
   }
 }
 
+void Attachments::hold_log() {
+  Walk walk(*this);
+  for (Client& client : clients_)
+    if (client.behind && !client.behind->hold_rest()) client.connection->reset(client.stream);
+}
+
 bool Attachments::drained() const {
   return std::ranges::none_of(clients_, [](const Client& client) { return client.behind.has_value(); });
 }

@@ -37,6 +37,7 @@ class Attachments {
   // What the program has written goes to the log and to everybody.
   void output(channel::Output output, std::span<const std::byte> data);
   void end(channel::Output output);  // nothing more comes of this run
+  void hold_log();                   // before it is removed: those who are behind get the rest of it all the same
   // Whether somebody has yet to get something.
   bool drained() const;
 

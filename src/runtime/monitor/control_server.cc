@@ -65,6 +65,18 @@ Result<> ControlServer::adopt(UniqueFd fd) {
   return {};
 }
 
+// One that is lost is on its way out already.
+void ControlServer::release_unused() {
+  for (auto place = clients_.begin(); place != clients_.end();) {
+    if ((*place)->has_streams() || (*place)->lost()) {
+      ++place;
+      continue;
+    }
+    (*place)->close();
+    place = clients_.erase(place);
+  }
+}
+
 void ControlServer::when_idle(std::function<void()> done) {
   auto left = std::make_shared<size_t>(clients_.size() + 1);
   auto one_less = [left, done = std::move(done)] {

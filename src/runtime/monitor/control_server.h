@@ -29,6 +29,7 @@ class ControlServer {
   Result<> listen(const fs::path& socket);
   Result<> adopt(UniqueFd connection);
   void stop_listening();  // and the socket goes
+  void release_unused();  // ends the connections on which nothing is under way
   // Calls `done` once when everything that was sent is on its way; what clients have not asked for yet does not count.
   void when_idle(std::function<void()> done);
 

@@ -46,6 +46,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(store::Paths paths, const std::st
 
 Monitor::~Monitor() {
   if (timer_) loop_.cancel(*timer_);
+  server_.reset();  // its clients' streams refer to all of us
 }
 
 Result<int> Monitor::run(UniqueFd starter) {
@@ -98,7 +99,12 @@ void Monitor::begin_run_soon() {
 void Monitor::begin_run() {
   timer_.reset();
   phase_ = Phase::starting;
+  bool unwanted = stop_requested_ && !restart_requested_;  // stopped before it has begun
   stop_requested_ = restart_requested_ = false;
+  if (unwanted) {
+    stop_requested_ = true;
+    return ended(fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile"));
+  }
   run_began_ = std::chrono::steady_clock::now();
   if (auto prepared = prepare_run(); !prepared) ended(std::unexpected(prepared.error()));
 }
@@ -189,7 +195,7 @@ void Monitor::ended(Result<channel::ExitReport> report) {
     if (!input->from->closed) input->from->connection->reset(input->from->stream);
   record_end(report);
   if (was_up) emit("die", {{"exitCode", std::to_string(record_.exit_code)}});
-  if (!report) tell_starters({.stage = "failed", .error = report.error()});
+  if (!report) start_error_ = report.error();
 
   std::optional<std::chrono::milliseconds> delay;
   // The first start's failure is its starter's to deal with.
@@ -223,12 +229,15 @@ void Monitor::record_end(const Result<channel::ExitReport>& report) {
 
 void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
   task_.reset();
-  if (!delay) return finish();
+  // Somebody may have stopped it for good between the two turns, or want it to run again.
+  if (restart_requested_) delay = 0ms;
+  if (!delay || (stop_requested_ && !restart_requested_)) return finish();
   if (!restart_requested_) ++record_.restarts;
-  // Somebody may have stopped it for good between the two turns.
-  if (stop_requested_ && !restart_requested_) return finish();
   set_state("restarting");
-  tell(exit_askers_, 200, encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
+  tell_of_failed_start();
+  std::string exit = encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error});
+  tell(exit_askers_, 200, exit);
+  tell(stop_askers_, 200, exit);  // it did stop; that somebody else starts it again is another matter
   timer_ = loop_.after(*delay, [this] { begin_run(); });
 }
 
@@ -240,6 +249,7 @@ void Monitor::finish() {
   record_.state = failed ? "failed" : "exited";
   record_.stopped = stop_requested_;
   if (spec_.auto_remove) {
+    attachments_->hold_log();
     emit("destroy");
     if (auto erased = store_->containers().erase(record_.id); !erased) save(true);
   } else {
@@ -248,11 +258,20 @@ void Monitor::finish() {
   // From here on it is anybody's: who is told that it has ended can start or remove it at once.
   server_->stop_listening();
   lock_.reset();
+  tell_of_failed_start();
   std::string exit = encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error});
   tell(exit_askers_, 200, exit);
   tell(stop_askers_, 200, exit);
-  tell(restart_askers_, 500, encode_error({Errc::start_failed, "restart " + shown() + ": " + record_.error, "", 0}));
+  std::string why = record_.error.empty() ? "it was stopped meanwhile" : record_.error;
+  tell(restart_askers_, 500, encode_error({Errc::start_failed, "restart " + shown() + ": " + why, "", 0}));
+  // Who only watches for the end of the connection hears of the end now, even if somebody's slow reading keeps us here.
+  loop_.post([this] { server_->release_unused(); });
   leave_when_idle();
+}
+
+// Not before it has been recorded: whoever hears of it may do anything next.
+void Monitor::tell_of_failed_start() {
+  if (auto error = std::exchange(start_error_, std::nullopt)) tell_starters({.stage = "failed", .error = *error});
 }
 
 void Monitor::leave_when_idle() {

@@ -65,6 +65,7 @@ class Monitor {
   void record_end(const Result<channel::ExitReport>& report);
   void next(std::optional<std::chrono::milliseconds> delay);
   void finish();
+  void tell_of_failed_start();
   void leave_when_idle();
   void set_state(std::string_view state);
   void save(bool on_disk = false);
@@ -121,6 +122,7 @@ class Monitor {
   bool restart_requested_ = false;
   std::optional<EventLoop::TimerId> timer_;  // the next run, or the next step of a stop
   int exit_code_ = 125;
+  std::optional<Error> start_error_;  // its starters are yet to be told
 
   std::vector<Asker> starters_;     // told of every stage
   std::vector<Asker> exit_askers_;  // told of the end of this run

@@ -50,6 +50,15 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
     begin_run_soon();
     return wait_in(starters_, std::move(asker));
   }
+  // Nobody is told of the end twice: who asks now has come between it and our leaving.
+  if (phase_ == Phase::done && (path == "/monitor/exit" || path == "/monitor/stop")) {
+    answer(asker, 200, encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error}));
+    return {};
+  }
+  if (phase_ == Phase::done && (path == "/monitor/restart" || path.starts_with(attach_prefix))) {
+    refuse(asker, not_running(path == "/monitor/restart" ? "restart" : "attach to"));
+    return {};
+  }
   if (path == "/monitor/exit") return wait_in(exit_askers_, std::move(asker));
   if (path == "/monitor/stop" || path == "/monitor/restart") {
     bool again = path == "/monitor/restart";
@@ -306,6 +315,8 @@ void Monitor::freeze(const Asker& asker, bool frozen) {
       set_state(frozen ? "paused" : "running");
       if (health_) health_->pause(frozen);
       emit(frozen ? "pause" : "unpause");
+    } else if (frozen && phase_ == Phase::stopping) {
+      task_->agent().thaw([](Result<>) {});  // what stops it has come meanwhile, and is to be heard
     }
     answer(asker, 200);
   };
