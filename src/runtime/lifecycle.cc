@@ -139,7 +139,11 @@ Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition conditi
       // It died, or ended between the look and the question: what it left tells.
       now = impl_->find_true(id);
       bool over = now ? !store::has_owner(*now) : now.error().code == Errc::not_found;
-      if (!over) return std::unexpected(answer.error());
+      if (!over && (answer.error().code == Errc::cancelled || !watch)) return std::unexpected(answer.error());
+      if (!over) {  // somebody else is just putting right what a dead monitor left
+        TRY(await_change(*impl_->interrupt, *watch));
+        continue;
+      }
       if (now) last = exit_of(*now);
       if (condition != WaitCondition::removed) return last;
       continue;

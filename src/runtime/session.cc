@@ -101,7 +101,7 @@ void Session::join_main(bool whole) {
   client_->attach(
       {.in = streams_.attach_stdin, .out = streams_.attach_stdout, .err = err, .whole = whole},
       {.on_output = [this](Output output, std::span<const std::byte> data) { stdio_->output(output, data); },
-       .on_output_end = [this](Output output, bool whole) { output_ended(output, whole); },
+       .on_output_end = [this](Output output, bool all) { output_ended(output, all); },
        .on_stdin_writable = [this] { stdio_->stdin_writable(); }});
   client_->await_exit([this](Result<ExitInfo> exit) { finish(std::move(exit)); });
 }

@@ -1,6 +1,7 @@
 #include "store/container_store.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -268,7 +269,9 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   now->finished_ns = wall_clock_ns();
   now->pid = 0;
   now->health = "{}";
-  return update(*now);
+  TRY(update(*now));
+  ::futimens((*lock)->fd(), nullptr);  // who waits for it to be put right watches the lock
+  return {};
 }
 
 Result<> ContainerStore::recover_folder(const std::string& name) {

@@ -136,6 +136,7 @@ class Stopping(ContainerTest):
         self.diatom('stop', 'own')
         self.assertEqual((self.state('own')['ExitCode'], self.logs('own')), (7, 'ready\nUSR1\n'))
         self.diatom('start', 'own')
+        self.await_output('own', b'USR1\nready\n')
         self.diatom('stop', '-s', 'HUP', 'own')
         self.assertTrue(self.logs('own').endswith('HUP\n'))
 
