@@ -314,8 +314,6 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   auto lock = TRY(try_lock(id));
   if (!lock) {
     // Its owner lives, or it does not and its VM is about to follow.
-    pid_t pid = owner(id);
-    if (pid > 0 && platform::open_exit_event(pid)) return {};
     lock = TRY(lock_unless_owned(id, longest_death));
     if (!lock) return {};
   }
