@@ -171,8 +171,14 @@ class Runtime {
   // Writes what the program printed to two descriptors (borrowed).
   Result<> logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd);
   Result<ContainerStats> stats(std::string_view reference);
+  // Of several at once, in their order: it takes as long as the slowest of them. Who does not answer within `deadline`
+  // is a timeout; an outer error is cancelled.
+  Result<std::vector<Result<ContainerStats>>> stats(const std::vector<std::string>& references,
+                                                    std::chrono::milliseconds deadline);
   Result<std::vector<ProcessInfo>> top(std::string_view reference);
   Result<DiskUsage> disk_usage();
+  // What is kept only so that the next create is faster. Returns the bytes that this freed.
+  Result<uint64_t> prune_templates();
 
   // Ends what is in progress with Errc::cancelled. From any thread, and from a signal handler.
   void cancel();
@@ -201,5 +207,19 @@ struct DoctorReport {
   bool usable = false;
 };
 DoctorReport doctor();
+
+// Where things are, and by what containers would be run.
+struct SystemInfo {
+  std::string home, run;          // $DIATOM_HOME, $DIATOM_RUN
+  std::string host_os;            // "linux", "darwin": GOOS
+  std::string host_architecture;  // "amd64", "arm64": GOARCH
+  std::string host_kernel;        // uname -r
+  unsigned host_cpus = 0;
+  uint64_t host_memory_bytes = 0;
+  std::string engine, engine_version, accelerator;  // the one that would be chosen; empty when there is none
+  std::string guest_kernel;                         // its version; empty when there is none
+  std::vector<std::string> warnings;                // what is missing, and what makes it slow
+};
+Result<SystemInfo> system_info();
 
 }  // namespace diatom

@@ -20,9 +20,8 @@ namespace {
 
 // The table of verbs.
 constexpr void (*verbs[])(CLI::App&, Invocation&) = {
-    add_run_command,    add_create_command,     add_lifecycle_commands, add_exec_commands,
-    add_logs_command, add_events_command,   add_container_commands, add_inspect_command,    add_image_commands,
-    add_login_commands, add_doctor_command,     add_version_command,
+    add_container_commands, add_inspect_command, add_image_commands, add_login_commands,
+    add_events_command,     add_system_commands, add_doctor_command, add_version_command,
 };
 
 // CLI11 knows no words for what a prefix command leaves to others.
@@ -30,17 +29,22 @@ class HelpFormatter final : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* app, std::string name) const override {
     std::string text = CLI::Formatter::make_usage(app, std::move(name));
-    if (app->get_prefix_command())
-      text.insert(text.find_last_not_of('\n') + 1,
-                  app->get_name() == "exec" ? " CONTAINER COMMAND [ARG...]" : " IMAGE [COMMAND] [ARG...]");
+    if (app->get_prefix_command()) text.insert(text.find_last_not_of('\n') + 1, words_left(app->get_name()));
     return text;
+  }
+
+ private:
+  static const char* words_left(const std::string& verb) {
+    if (verb == "exec") return " CONTAINER COMMAND [ARG...]";
+    if (verb == "top") return " CONTAINER [ps OPTIONS]";
+    return " IMAGE [COMMAND] [ARG...]";
   }
 };
 
 // docker exits with 125 when its own `run` is called wrongly.
 bool is_run(const CLI::App& app) {
   for (const CLI::App* verb : app.get_subcommands())
-    if (verb->get_name() == "run" || verb->get_name() == "exec") return true;
+    if (verb->get_name() == "run" || verb->get_name() == "exec" || is_run(*verb)) return true;
   return false;
 }
 

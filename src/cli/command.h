@@ -31,11 +31,12 @@ void add_create_command(CLI::App& app, Invocation& invocation);
 void add_lifecycle_commands(CLI::App& app, Invocation& invocation);  // start, stop, kill, pause, wait, …
 void add_exec_commands(CLI::App& app, Invocation& invocation);       // exec, attach
 void add_logs_command(CLI::App& app, Invocation& invocation);
-void add_container_commands(CLI::App& app, Invocation& invocation);  // ps, rm
+void add_container_commands(CLI::App& app, Invocation& invocation);  // container_verbs.h, and those above
 void add_inspect_command(CLI::App& app, Invocation& invocation);
 void add_image_commands(CLI::App& app, Invocation& invocation);  // image_verbs.h
 void add_login_commands(CLI::App& app, Invocation& invocation);  // login, logout
 void add_events_command(CLI::App& app, Invocation& invocation);
+void add_system_commands(CLI::App& app, Invocation& invocation);  // system_verbs.h
 void add_doctor_command(CLI::App& app, Invocation& invocation);
 void add_version_command(CLI::App& app, Invocation& invocation);
 

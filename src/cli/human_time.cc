@@ -45,6 +45,17 @@ std::string human_size(uint64_t bytes, int digits) {
   return fmt::format("{:.{}g}{}", value, digits, units[unit]);
 }
 
+std::string human_binary_size(uint64_t bytes) {
+  static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(units)) {
+    value /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.4g}{}", value, units[unit]);
+}
+
 std::string time_in_zone(int64_t nanoseconds) {
   time_t seconds = nanoseconds / ns_per_second;
   tm parts{};

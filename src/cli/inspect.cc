@@ -18,13 +18,14 @@ namespace {
 struct Flags {
   std::string type;
   std::string format;
+  bool size = false;
   std::vector<std::string> names;
 };
 
 // What a name means: a container, else an image. Each store is opened when it is asked.
 class Objects {
  public:
-  explicit Objects(std::string type) : type_(std::move(type)) {}
+  Objects(std::string type, bool size) : type_(std::move(type)), size_(size) {}
 
   Result<Json> find(const std::string& name) {
     if (type_ != "image") {
@@ -39,7 +40,19 @@ class Objects {
  private:
   Result<Json> container(const std::string& name) {
     if (!runtime_) runtime_.emplace(TRY(Runtime::open()));
-    return container_json(TRY(runtime_->container(name)));
+    ContainerInfo info = TRY(runtime_->container(name));
+    Json json = container_json(info);
+    if (size_) TRY(add_size(json, info));
+    return json;
+  }
+  // docker's SizeRootFs is what the container sees: the image, and what it has written over it.
+  Result<> add_size(Json& json, const ContainerInfo& info) {
+    for (const auto& one : TRY(runtime_->disk_usage()).each_container)
+      if (one.id == info.id) json["SizeRw"] = one.bytes;
+    if (!images_) images_.emplace(TRY(Images::open()));
+    auto image = images_->inspect(info.image_id);
+    json["SizeRootFs"] = json.value("SizeRw", uint64_t{0}) + (image ? image->size_bytes : 0);
+    return {};
   }
   Result<Json> image(const std::string& name) {
     if (!images_) images_.emplace(TRY(Images::open()));
@@ -47,6 +60,7 @@ class Objects {
   }
 
   std::string type_;
+  bool size_;
   std::optional<Runtime> runtime_;
   std::optional<Images> images_;
 };
@@ -58,7 +72,7 @@ Result<int> inspect(const Flags& flags) {
   bool each_on_a_line = !flags.format.empty() && flags.format != "json";
   std::optional<Template> line;
   if (each_on_a_line) line.emplace(TRY(Template::parse(flags.format)));
-  Objects objects(flags.type);
+  Objects objects(flags.type, flags.size);
   Json found = Json::array();
   std::optional<Error> last;
   for (const auto& name : flags.names) {
@@ -89,8 +103,17 @@ CLI::App* add(CLI::App& parent, Invocation& invocation, const std::shared_ptr<Fl
 void add_inspect_command(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = add(app, invocation, flags, "print everything about containers and images as JSON");
+  verb->add_flag("-s,--size", flags->size, "also what a container takes on the disk: SizeRw, SizeRootFs");
   one(verb->add_option("--type", flags->type, "container or image (default: whichever has the name)"));
   verb->add_option("NAME", flags->names, "names or ids")->required();
+}
+
+void add_container_inspect(CLI::App& parent, Invocation& invocation) {
+  auto flags = std::make_shared<Flags>();
+  flags->type = "container";
+  CLI::App* verb = add(parent, invocation, flags, "print everything about containers as JSON");
+  verb->add_flag("-s,--size", flags->size, "also what each takes on the disk: SizeRw, SizeRootFs");
+  verb->add_option("CONTAINER", flags->names, "names or ids")->required();
 }
 
 void add_image_inspect(CLI::App& parent, Invocation& invocation) {

@@ -58,25 +58,6 @@ void print_run_result(const RunResult& result, const Timing& timing) {
              -1);
 }
 
-Json container_json(const ContainerInfo& info) {
-  Json spec = parse_foreign_json(info.spec_json);
-  return {{"Id", info.id},
-          {"Created", format_time(info.created_ns)},
-          {"Name", "/" + info.name},
-          {"Image", info.image_id},
-          {"State",
-           {{"Status", info.state},
-            {"Running", info.state == "running"},
-            {"OOMKilled", info.oom_killed},
-            {"ExitCode", info.exit_code},
-            {"Signal", info.signal},
-            {"Error", info.error},
-            {"StartedAt", format_time(info.started_ns)},
-            {"FinishedAt", format_time(info.finished_ns)}}},
-          {"Engine", {{"Name", info.engine}, {"Accelerator", info.accelerator}, {"Kernel", info.kernel}}},
-          {"Config", spec.is_discarded() ? Json() : spec}};
-}
-
 void print_containers_json(const std::vector<ContainerInfo>& containers) {
   Json list = Json::array();
   for (const ContainerInfo& info : containers) list.push_back(container_json(info));

@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::string_view table_word = "table";
 
-bool is_table(std::string_view format) {
-  return format.empty() || format == table_word || format.starts_with("table ") || format.starts_with("table\\t");
-}
-
 Result<std::string> format_table(std::string_view columns, const Json& headings, const std::vector<Json>& rows) {
   Template line = TRY(Template::parse(columns));
   Table table;
@@ -32,8 +28,12 @@ Result<std::string> format_table(std::string_view columns, const Json& headings,
 
 }  // namespace
 
+bool is_table_format(std::string_view format) {
+  return format.empty() || format == table_word || format.starts_with("table ") || format.starts_with("table\\t");
+}
+
 Result<std::string> format_listing(std::string_view format, const Listing& listing, const std::vector<Json>& rows) {
-  if (is_table(format)) {
+  if (is_table_format(format)) {
     std::string_view columns = format.substr(std::min(table_word.size(), format.size()));
     columns.remove_prefix(std::min(columns.find_first_not_of(' '), columns.size()));
     return format_table(columns.empty() ? listing.table : columns, listing.headings, rows);
@@ -47,7 +47,7 @@ Result<std::string> format_listing(std::string_view format, const Listing& listi
 }
 
 bool listing_mentions(std::string_view format, std::string_view field) {
-  if (is_table(format)) format.remove_prefix(std::min(table_word.size(), format.size()));
+  if (is_table_format(format)) format.remove_prefix(std::min(table_word.size(), format.size()));
   auto parsed = Template::parse(format);
   return parsed && parsed->mentions(field);
 }

@@ -25,6 +25,7 @@ struct Listing {
 // `format`: empty or "table" for the listing's own columns, "table TEMPLATE", "json" for one object a line, or a
 // template that prints each row on a line.
 Result<std::string> format_listing(std::string_view format, const Listing& listing, const std::vector<Json>& rows);
+bool is_table_format(std::string_view format);
 // Whether a field is shown, for those that cost something.
 bool listing_mentions(std::string_view format, std::string_view field);
 

@@ -34,21 +34,43 @@ Result<> format(const fs::path& path, uint64_t bytes) {
   return sync_fd(fd.get());
 }
 
+constexpr std::string_view lock_name = "upper.lock";
+constexpr std::string_view prefix = "upper-";
+
+Result<> make_template(const fs::path& ready, uint64_t bytes) {
+  TemporaryPath fresh(ready.string() + ".tmp");
+  TRY(format(fresh.path(), bytes));
+  if (::rename(fresh.path().c_str(), ready.c_str()) < 0) return fail_errno("rename to " + ready.string());
+  fresh.keep();
+  return {};
+}
+
 }  // namespace
 
 Result<> create_upper(const fs::path& templates, uint64_t bytes, const fs::path& to) {
-  fs::path ready = templates / ("upper-" + std::to_string(bytes) + ".ext4");
-  if (::access(ready.c_str(), R_OK) != 0) {
-    TRY(make_directories(templates));
-    FileLock lock = TRY(FileLock::acquire(templates / "upper.lock"));
-    if (::access(ready.c_str(), R_OK) != 0) {  // nobody else made it meanwhile
-      TemporaryPath fresh(ready.string() + ".tmp");
-      TRY(format(fresh.path(), bytes));
-      if (::rename(fresh.path().c_str(), ready.c_str()) < 0) return fail_errno("rename to " + ready.string());
-      fresh.keep();
-    }
+  fs::path ready = templates / (std::string(prefix) + std::to_string(bytes) + ".ext4");
+  if (::access(ready.c_str(), R_OK) == 0) {
+    auto cloned = platform::clone_file(ready, to);
+    if (cloned || ::access(ready.c_str(), R_OK) == 0) return cloned;
+    // It was pruned between the two.
   }
+  TRY(make_directories(templates));
+  FileLock lock = TRY(FileLock::acquire(templates / lock_name));
+  if (::access(ready.c_str(), R_OK) != 0) TRY(make_template(ready, bytes));  // nobody else made it meanwhile
   return platform::clone_file(ready, to);
+}
+
+Result<uint64_t> prune_uppers(const fs::path& templates) {
+  if (::access(templates.c_str(), F_OK) != 0) return 0;
+  FileLock lock = TRY(FileLock::acquire(templates / lock_name));
+  uint64_t freed = 0;
+  for (const auto& name : TRY(list_directory(templates))) {
+    if (!name.starts_with(prefix)) continue;
+    uint64_t bytes = disk_bytes(templates / name);
+    if (::unlink((templates / name).c_str()) < 0) return fail_errno("remove " + (templates / name).string());
+    freed += bytes;
+  }
+  return freed;
 }
 
 }  // namespace diatom::rootfs

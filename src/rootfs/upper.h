@@ -11,4 +11,7 @@ namespace diatom::rootfs {
 // `templates`; `to` (which must not exist) is a clone of it. Errors: not_found when mke2fs is not installed.
 Result<> create_upper(const std::filesystem::path& templates, uint64_t bytes, const std::filesystem::path& to);
 
+// Removes what create_upper() keeps; it makes it again when it is needed. Returns the bytes that this freed.
+Result<uint64_t> prune_uppers(const std::filesystem::path& templates);
+
 }  // namespace diatom::rootfs

@@ -4,6 +4,7 @@
 #include "base/platform/platform.h"
 #include "image/resolve.h"
 #include "rootfs/upper.h"
+#include "runtime/container_events.h"
 #include "runtime/names.h"
 #include "runtime/plan.h"
 #include "runtime/spec_json.h"
@@ -32,16 +33,26 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
   record.image = image.id.substr(image.id.find(':') + 1);
   record.image_name = spec.image;
   record.state = "created";
-  record.spec = print_spec(spec, plan);
-  record.wanted = encode_spec(spec);
+  // As docker: the image's labels are the container's, too. They are part of what was asked for, so that whoever looks
+  // for a label need not look at the image.
+  ContainerSpec labelled = spec;
+  labelled.labels.insert(image.defaults.labels.begin(), image.defaults.labels.end());
+  record.spec = print_spec(labelled, plan, image.defaults);
+  record.wanted = encode_spec(labelled);
   record.auto_remove = spec.auto_remove;
   record.created_ns = wall_clock_ns();
 
   TemporaryPath undo(directory);
   FileLock lock = TRY(store.containers().create_directory(record.id));
   if (!upper.empty()) TRY(rootfs::create_upper(store.paths().templates(), spec.disk_bytes, upper));
-  TRY(store.containers().insert(record));
+  {
+    auto transaction = TRY(store.begin());
+    TRY(store.containers().insert(record));
+    TRY(store.events().append(container_event("create", record)));
+    TRY(transaction.commit());
+  }
   undo.keep();
+  store.events().notify();
   return CreatedContainer{record.id, std::move(plan.warnings)};
 }
 

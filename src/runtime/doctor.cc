@@ -108,4 +108,37 @@ DoctorReport doctor() {
   return report;
 }
 
+Result<SystemInfo> system_info() {
+  store::Paths paths = TRY(store::default_paths());
+  platform::HostInfo host = platform::host_info();
+  SystemInfo info{.home = paths.home.string(),
+                  .run = paths.run.string(),
+                  .host_os = host.os,
+                  .host_architecture = host.arch,
+                  .host_kernel = host.kernel,
+                  .host_cpus = host.cpus,
+                  .host_memory_bytes = host.memory_bytes,
+                  .engine = {},
+                  .engine_version = {},
+                  .accelerator = {},
+                  .guest_kernel = {},
+                  .warnings = {}};
+  auto engines = vm::all_engines();
+  if (auto selected = vm::select_engine(engines, "")) {
+    const vm::Availability& found = selected->availability;
+    info.engine = selected->engine->name();
+    info.accelerator = found.accelerator;
+    info.engine_version = !found.version.empty() ? found.version : vm::qemu_version().value_or("");
+    if (!found.note.empty()) info.warnings.push_back(found.note);
+  } else {
+    info.warnings.push_back(selected.error().message);
+  }
+  auto kernel = vm::find_guest_kernel(paths.kernels());
+  if (kernel)
+    info.guest_kernel = kernel->version;
+  else
+    info.warnings.push_back(kernel.error().message);
+  return info;
+}
+
 }  // namespace diatom

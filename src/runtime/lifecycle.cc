@@ -1,9 +1,11 @@
 // What is asked of a container that is there: stop, kill, pause, wait, …
 #include <algorithm>
+#include <utility>
 
 #include "base/file.h"
 #include "base/platform/file_watch.h"
 #include "diatom/runtime.h"
+#include "runtime/container_events.h"
 #include "runtime/names.h"
 #include "runtime/plan.h"
 #include "runtime/runtime_impl.h"
@@ -72,7 +74,13 @@ Result<> Runtime::rename(std::string_view reference, const std::string& name) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   if (container.name == name)
     return fail(Errc::invalid_argument, "rename container \"" + name + "\": that is its name already");
-  return impl_->store->containers().rename(container.id, name);
+  auto transaction = TRY(impl_->store->begin());
+  TRY(impl_->store->containers().rename(container.id, name));
+  std::string old_name = "/" + std::exchange(container.name, name);
+  TRY(impl_->store->events().append(container_event("rename", container, {{"oldName", old_name}})));
+  TRY(transaction.commit());
+  impl_->store->events().notify();
+  return {};
 }
 
 Result<std::vector<std::string>> Runtime::update(std::string_view reference, const UpdateOptions& options) {
@@ -81,7 +89,11 @@ Result<std::vector<std::string>> Runtime::update(std::string_view reference, con
   ContainerSpec spec = TRY(decode_spec(container.wanted));
   ContainerSpec before = spec;
   apply_update(spec, options);
+  auto transaction = TRY(impl_->store->begin());
   TRY(impl_->store->containers().set_spec(container.id, update_printed_spec(container.spec, spec), encode_spec(spec)));
+  TRY(impl_->store->events().append(container_event("update", container)));
+  TRY(transaction.commit());
+  impl_->store->events().notify();
   std::vector<std::string> warnings;
   if (!store::has_owner(container)) return warnings;
   if (options.memory_bytes && *options.memory_bytes > before.memory_bytes)
@@ -176,6 +188,7 @@ Result<std::string> Runtime::remove_container(std::string_view reference, bool f
                 "`diatom stop` it first, or use --force");
   if (!lock) lock = TRY(containers.take_from_owner(record.id));
   TRY(containers.erase(record.id));
+  record_container_event(*impl_->store, "destroy", record);
   return record.id;
 }
 

@@ -7,8 +7,10 @@
 #include "base/platform/platform.h"
 #include "channel/reports.h"
 #include "diatom/runtime.h"
+#include "rootfs/upper.h"
 #include "runtime/logs/print.h"
 #include "runtime/runtime_impl.h"
+#include "runtime/waiter.h"
 
 namespace diatom {
 
@@ -121,6 +123,61 @@ Result<ContainerStats> Runtime::stats(std::string_view reference) {
   return stats;
 }
 
+namespace {
+
+// One question to one of many; it is over when all are.
+struct Measured {
+  store::ContainerRecord container;
+  Result<ContainerStats> result = fail(Errc::timeout, "");
+  std::unique_ptr<ControlClient> client;  // goes first: what it has to say of that is for the result
+};
+
+Result<ContainerStats> read_stats(const Result<std::string>& answer) {
+  if (!answer) return std::unexpected(answer.error());
+  return stats_of(TRY(channel::decode_stats(*answer)));
+}
+
+}  // namespace
+
+Result<std::vector<Result<ContainerStats>>> Runtime::stats(const std::vector<std::string>& references,
+                                                           std::chrono::milliseconds deadline) {
+  auto waiter = TRY(Waiter<bool>::create(*impl_->interrupt));
+  size_t pending = references.size();
+  auto answered = [&](Measured& one, Result<ContainerStats> result) {
+    one.result = std::move(result);
+    if (--pending == 0) waiter->done(true);
+  };
+  std::vector<std::unique_ptr<Measured>> all;
+  for (const auto& reference : references) {
+    Measured& one = *all.emplace_back(std::make_unique<Measured>());
+    auto ask = [&]() -> Result<> {
+      one.container = TRY(impl_->find(reference));
+      UniqueFd socket = TRY(impl_->connect(one.container, "measure"));
+      one.client = TRY(ControlClient::connect(waiter->loop(), std::move(socket), [](const Error&) {}));
+      one.client->call("GET", "/v1/stats", "",
+                       [&](const Result<std::string>& answer) { answered(one, read_stats(answer)); });
+      return {};
+    };
+    one.result = fail(Errc::timeout,
+                      "measure container "
+                      " + reference + "
+                      ": it does not answer");
+    if (auto asked = ask(); !asked) answered(one, std::unexpected(asked.error()));
+  }
+  waiter->loop().after(deadline, [&] { waiter->done(true); });
+  if (pending > 0) TRY(waiter->wait());
+  std::vector<Result<ContainerStats>> results;
+  for (const auto& one : all) {
+    if (one->result) {
+      one->result->id = one->container.id;
+      one->result->name = one->container.name;
+      add_host_cost(*one->result, one->container, impl_->store->containers().owner(one->container.id));
+    }
+    results.push_back(std::move(one->result));
+  }
+  return results;
+}
+
 Result<std::vector<ProcessInfo>> Runtime::top(std::string_view reference) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   std::string answer = TRY(impl_->ask(container, "list processes of", "GET", "/v1/processes"));
@@ -128,6 +185,8 @@ Result<std::vector<ProcessInfo>> Runtime::top(std::string_view reference) {
   for (const auto& entry : TRY(channel::decode_process_list(answer)).processes) processes.push_back(process_of(entry));
   return processes;
 }
+
+Result<uint64_t> Runtime::prune_templates() { return rootfs::prune_uppers(impl_->store->paths().templates()); }
 
 Result<DiskUsage> Runtime::disk_usage() {
   DiskUsage usage;

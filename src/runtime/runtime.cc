@@ -1,6 +1,7 @@
 #include "diatom/runtime.h"
 
 #include "base/unix_socket.h"
+#include "runtime/container_events.h"
 #include "runtime/create.h"
 #include "runtime/launch.h"
 #include "runtime/monitor/health.h"
@@ -132,6 +133,7 @@ Result<> Runtime::Impl::start_detached(const std::string& id, const StartOptions
 Result<AttachResult> Runtime::Impl::start_attached(const store::ContainerRecord& container, const StartOptions& options,
                                                    const ProcessStreams& streams, bool tty) {
   auto stage = stage_clock(options.on_stage);
+  record_container_event(*store, "attach", container);
   UniqueFd socket = TRY(launch_monitor(store->paths(), container.id));
   auto session = TRY(Session::open(*interrupt, std::move(socket), streams, tty));
   return session->start_main(stage);
@@ -188,6 +190,7 @@ Result<AttachResult> Runtime::attach(std::string_view reference, const ProcessSt
   ProcessStreams wanted = streams;
   wanted.attach_stdin = streams.attach_stdin && spec.open_stdin;
   UniqueFd socket = TRY(impl_->connect(container, "attach to"));
+  record_container_event(*impl_->store, "attach", container);
   auto session = TRY(Session::open(*impl_->interrupt, std::move(socket), wanted, spec.tty));
   return session->attach_main();
 }

@@ -1,13 +1,62 @@
 #include "runtime/spec_json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
+
+#include "net/port_mapping.h"
 
 namespace diatom {
 
 using nlohmann::json;
 
-std::string print_spec(const ContainerSpec& spec, const Plan& plan) {
+namespace {
+
+json list_or_null(const std::vector<std::string>& words) { return words.empty() ? json() : json(words); }
+
+// What may be reached in it, whether it is published or not: "80/tcp".
+json exposed_ports(const ContainerSpec& spec, const ImageDefaults& image) {
+  std::set<std::string> ports;
+  auto add = [&](const PortMapping& port) { ports.insert(std::to_string(port.container_port) + "/" + port.protocol); };
+  std::ranges::for_each(spec.ports, add);
+  for (const auto* list : {&spec.expose, &image.exposed_ports})
+    for (const auto& text : *list)
+      if (auto parsed = net::parse_exposed_port(text)) std::ranges::for_each(*parsed, add);
+  return ports;
+}
+
+json health_check(const std::optional<HealthCheck>& check) {
+  if (!check) return {};
+  const std::vector<std::string>& argv = check->command;
+  bool shell = argv.size() == 3 && argv[0] == "/bin/sh" && argv[1] == "-c";
+  json test = {shell ? "CMD-SHELL" : "CMD"};
+  for (size_t i = shell ? 2 : 0; i < argv.size(); ++i) test.push_back(argv[i]);
+  return {{"Test", test},
+          {"Interval", check->interval.count()},
+          {"Timeout", check->timeout.count()},
+          {"StartPeriod", check->start_period.count()},
+          {"Retries", check->retries}};
+}
+
+// What docker's has, beside what the program came to be: where its words come from.
+void add_origins(json& document, const ContainerSpec& spec, const Plan& plan, const ImageDefaults& image) {
+  document["Entrypoint"] = list_or_null(spec.entrypoint ? *spec.entrypoint : image.entrypoint);
+  document["Arguments"] = list_or_null(!spec.args.empty() || spec.entrypoint ? spec.args : image.cmd);
+  document["ExposedPorts"] = exposed_ports(spec, image);
+  document["Healthcheck"] = health_check(plan.health);
+  std::string signal = !spec.stop_signal.empty() ? spec.stop_signal : image.stop_signal;
+  document["StopSignal"] = signal.empty() ? "SIGTERM" : signal;
+  if (const auto& network = plan.monitor.machine.network) document["MacAddress"] = network->mac;
+  if (const auto& network = plan.monitor.container.network) {
+    document["Gateway"] = network->gateway;
+    document["IPPrefixLen"] = network->prefix;
+  }
+}
+
+}  // namespace
+
+std::string print_spec(const ContainerSpec& spec, const Plan& plan, const ImageDefaults& image) {
   const channel::ProcessConfig& process = plan.monitor.process;
   json tmpfs = json::object();
   for (const auto& mount : spec.tmpfs) tmpfs[mount.path] = mount.options;
@@ -35,6 +84,7 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan) {
                    {"Cpus", plan.monitor.machine.vcpus},
                    {"Memory", plan.monitor.machine.memory_bytes},
                    {"AutoRemove", spec.auto_remove}};
+  add_origins(document, spec, plan, image);
   // Arguments and variables need not be UTF-8; a record is for reading, not for starting again.
   return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }

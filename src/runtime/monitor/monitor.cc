@@ -13,6 +13,7 @@
 #include "channel/body.h"
 #include "image/resolve.h"
 #include "net/host_ports.h"
+#include "runtime/container_events.h"
 #include "runtime/spec_record.h"
 
 namespace diatom {
@@ -310,14 +311,7 @@ Result<> Monitor::write_record(bool on_disk) {
 void Monitor::emit(std::string_view action, std::map<std::string, std::string> attributes) {
   // It may have been renamed since.
   auto now = store_->containers().find(record_.id);
-  attributes.insert(spec_.labels.begin(), spec_.labels.end());
-  attributes["image"] = record_.image_name;
-  attributes["name"] = now ? now->name : record_.name;
-  [[maybe_unused]] auto ignored = store_->events().record({.time_ns = 0,
-                                                           .type = "container",
-                                                           .action = std::string(action),
-                                                           .actor_id = record_.id,
-                                                           .attributes = std::move(attributes)});
+  record_container_event(*store_, action, now ? *now : record_, std::move(attributes));
 }
 
 namespace {

@@ -224,6 +224,7 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
     std::string command;
     for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
     complete_exec(*process, plan_.monitor.process);
+    emit("exec_create: " + command, {{"execID", id}});
     emit("exec_start: " + command, {{"execID", id}});
     task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),
                            [asker](const auto& response) { pass_on(asker, response); });

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 namespace diatom {
 namespace {
@@ -28,7 +29,48 @@ TEST(PrintSpec, SaysWhatWasDecided) {
   EXPECT_EQ(json::parse(print_spec(spec, plan)), json::parse(R"({
     "Network": "none", "Ports": [], "Image": "busybox", "Cmd": ["sh", "-c", "echo \"hi\""], "Env": ["A=1"], "WorkingDir": "/", "User": "www",
     "Hostname": "host", "Tty": true, "OpenStdin": false, "ReadonlyRootfs": false, "Tmpfs": {"/run": "size=1m"},
-    "Labels": {"a": "1", "b": ""}, "Cpus": 3, "Memory": 1073741824, "AutoRemove": false})"));
+    "Labels": {"a": "1", "b": ""}, "Cpus": 3, "Memory": 1073741824, "AutoRemove": false,
+    "Entrypoint": null, "Arguments": null, "ExposedPorts": [], "Healthcheck": null, "StopSignal": "SIGTERM"})"));
+}
+
+TEST(PrintSpec, SaysWhereTheWordsOfTheCommandComeFrom) {
+  struct Case {
+    std::optional<std::vector<std::string>> entrypoint;
+    std::vector<std::string> args;
+    const char* printed_entrypoint;
+    const char* printed_arguments;
+  };
+  ImageDefaults image;
+  image.entrypoint = {"entry"};
+  image.cmd = {"image"};
+  for (const Case& one : {Case{std::nullopt, {}, R"(["entry"])", R"(["image"])"},
+                          Case{std::nullopt, {"mine"}, R"(["entry"])", R"(["mine"])"},
+                          Case{std::vector<std::string>{"other"}, {}, R"(["other"])", "null"},
+                          Case{std::vector<std::string>(), {"mine"}, "null", R"(["mine"])"}}) {
+    ContainerSpec spec;
+    spec.entrypoint = one.entrypoint;
+    spec.args = one.args;
+    json printed = json::parse(print_spec(spec, {}, image));
+    EXPECT_EQ(printed["Entrypoint"], json::parse(one.printed_entrypoint));
+    EXPECT_EQ(printed["Arguments"], json::parse(one.printed_arguments));
+  }
+}
+
+TEST(PrintSpec, NamesWhatTheImageAndTheSpecExposeAndHowHealthIsChecked) {
+  ContainerSpec spec;
+  spec.ports = {{.container_port = 80}};
+  spec.expose = {"90-91/udp"};
+  ImageDefaults image;
+  image.stop_signal = "SIGQUIT";
+  image.exposed_ports = {"80/tcp", "443"};
+  Plan plan;
+  plan.health.emplace().command = {"/bin/sh", "-c", "true"};
+  json printed = json::parse(print_spec(spec, plan, image));
+  EXPECT_EQ(printed["ExposedPorts"], json::parse(R"(["443/tcp", "80/tcp", "90/udp", "91/udp"])"));
+  EXPECT_EQ(printed["Healthcheck"]["Test"], json::parse(R"(["CMD-SHELL", "true"])"));
+  EXPECT_EQ(printed["StopSignal"], "SIGQUIT");
+  plan.health->command = {"check"};
+  EXPECT_EQ(json::parse(print_spec(spec, plan))["Healthcheck"]["Test"], json::parse(R"(["CMD", "check"])"));
 }
 
 TEST(PrintSpec, NamesThePortsAsTheyArePublished) {

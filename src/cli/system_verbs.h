@@ -1,0 +1,12 @@
+// The verbs of `diatom system`.
+#pragma once
+
+#include "cli/command.h"
+
+namespace diatom::cli {
+
+void add_info(CLI::App& parent, Invocation& invocation);
+void add_disk_usage(CLI::App& parent, Invocation& invocation);
+void add_system_prune(CLI::App& parent, Invocation& invocation);
+
+}  // namespace diatom::cli
