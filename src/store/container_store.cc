@@ -270,7 +270,7 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   now->pid = 0;
   now->health = "{}";
   TRY(update(*now));
-  ::futimens((*lock)->fd(), nullptr);  // who waits for it to be put right watches the lock
+  ::futimens(lock->fd(), nullptr);  // who waits for it to be put right watches the lock
   return {};
 }
 
