@@ -10,3 +10,7 @@ echo '== image conversion'
 ./erofs_vs_umoci.*
 echo '== pull'
 ./pull.py
+echo '== a container'"'"'s life'
+./lifecycle.py
+echo '== logs'
+../build/bin/log_bench

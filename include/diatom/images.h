@@ -49,8 +49,8 @@ struct ImageDefaults {
   std::string user;
   std::string stop_signal = {};
   std::optional<HealthCheck> health = {};
-  std::map<std::string, std::string> labels;
-  std::vector<std::string> exposed_ports;  // "80/tcp"
+  std::map<std::string, std::string> labels = {};
+  std::vector<std::string> exposed_ports = {};  // "80/tcp"
 };
 
 struct ResolvedImage {

@@ -86,6 +86,7 @@ void ControlClient::attach(const AttachStreams& streams, AttachHandlers handlers
     };
     std::string path = std::string("/monitor/attach/") + (is_stdout ? "stdout" : "stderr");
     stream = connection().request({"GET", path + (streams.whole ? "/whole" : "")}, std::move(of_stream));
+    connection().widen(stream);
     connection().finish(stream);
   }
   if (streams.in) {

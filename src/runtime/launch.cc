@@ -33,8 +33,8 @@ Result<fs::path> monitor_program() {
 
 Result<UniqueFd> launch_monitor(const store::Paths& paths, const std::string& id) {
   platform::SocketPair pair = TRY(platform::make_socket_pair());
-  // What it has to say when it cannot go on.
-  UniqueFd words = TRY(open_file(paths.container(id) / "monitor.log", O_WRONLY | O_CREAT | O_TRUNC, 0600));
+  // What it has to say when it cannot go on. Appended: another may have it open, which runs.
+  UniqueFd words = TRY(open_file(paths.container(id) / "monitor.log", O_WRONLY | O_CREAT | O_APPEND, 0600));
   ChildOptions options;
   fs::path program = TRY(monitor_program());
   options.argv = {program.string(), id};

@@ -1,6 +1,4 @@
 // What is asked of a container that is there: stop, kill, pause, wait, …
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/file.h"
@@ -162,16 +160,22 @@ Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition conditi
 
 // ---- The end of it.
 
+namespace {
+
+// At a container that nobody owns: for its VM to follow a monitor that was killed, or somebody else to remove it.
+constexpr auto longest_look = std::chrono::seconds(3);
+
+}  // namespace
+
 Result<std::string> Runtime::remove_container(std::string_view reference, bool force) {
   store::ContainerStore& containers = impl_->store->containers();
   store::ContainerRecord record = TRY(impl_->find_true(reference));
-  auto lock = TRY(containers.try_lock(record.id));
+  auto lock = TRY(containers.lock_unless_owned(record.id, longest_look));
   if (!lock && !force)
     return fail(Errc::invalid_argument, "remove container \"" + record.name + "\": it is running",
                 "`diatom stop` it first, or use --force");
   if (!lock) lock = TRY(containers.take_from_owner(record.id));
   TRY(containers.erase(record.id));
-  ::unlink(impl_->store->paths().control_socket(record.id).c_str());
   return record.id;
 }
 

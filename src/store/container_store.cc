@@ -1,10 +1,13 @@
 #include "store/container_store.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <set>
@@ -12,6 +15,7 @@
 #include "base/clock.h"
 #include "base/platform/platform.h"
 #include "oci/digest.h"
+#include "store/event_store.h"
 
 namespace diatom::store {
 
@@ -48,6 +52,19 @@ ContainerRecord read_row(const Statement& row) {
 }
 
 constexpr std::string_view removed_suffix = ".removed";
+// What the container's disk becomes when it is to go: whoever finds it finishes the removal.
+constexpr std::string_view removing_name = "removing";
+
+// For those who hold a lock without owning the container: they look at it, or remove it, or are a VM that dies.
+constexpr auto longest_look = std::chrono::seconds(3);
+constexpr auto longest_death = std::chrono::seconds(2);
+constexpr int look_again_ms = 10;
+
+// What cannot be looked at is not taken for gone.
+bool is_there(const fs::path& path) {
+  struct stat status{};
+  return ::lstat(path.c_str(), &status) == 0 || errno != ENOENT;
+}
 
 // Its run has ended, and then it was to be removed: its owner died between the two.
 bool was_to_go(const ContainerRecord& container) {
@@ -96,7 +113,16 @@ Result<> ContainerStore::insert(const ContainerRecord& container) {
   return statement.run();
 }
 
+// The end of a run must be written on a full disk, too: what the log holds goes to the database's own pages, which
+// takes no room, and then the log has some.
 Result<> ContainerStore::update(const ContainerRecord& container) {
+  auto written = write(container);
+  if (written || written.error().code == Errc::timeout) return written;
+  [[maybe_unused]] auto ignored = database_.execute("PRAGMA wal_checkpoint(RESTART)");
+  return write(container);
+}
+
+Result<> ContainerStore::write(const ContainerRecord& container) {
   Statement statement = TRY(database_.prepare(
       "UPDATE containers SET state = ?, engine = ?, accelerator = ?, kernel = ?, started_ns = ?, finished_ns = ?, "
       "exit_code = ?, signal = ?, oom_killed = ?, error = ?, pid = ?, address = ?, ports = ?, health = ?, restarts = "
@@ -129,8 +155,12 @@ Result<> ContainerStore::delete_record(const std::string& id) {
 }
 
 Result<> ContainerStore::erase(const std::string& id) {
-  // What takes room goes first: the database needs some to forget the record, and a full disk has none.
-  ::unlink((paths_.container(id) / "upper.ext4").c_str());
+  // What takes room goes first: the database needs some to forget the record, and a full disk has none. From here on
+  // there is no way back, and a kill leaves a mark for the next look.
+  fs::path folder = paths_.container(id);
+  if (::rename((folder / "upper.ext4").c_str(), (folder / removing_name).c_str()) == 0) [[maybe_unused]]
+    int ignored = ::truncate((folder / removing_name).c_str(), 0);
+  ::unlink(paths_.control_socket(id).c_str());
   auto deleted = delete_record(id);
   TRY(remove_folder(id));
   return deleted ? deleted : delete_record(id);
@@ -193,15 +223,31 @@ Result<FileLock> ContainerStore::create_directory(const std::string& id) {
 }
 
 Result<FileLock> ContainerStore::own(const std::string& id) {
-  fs::path path = paths_.container(id) / "lock";
-  auto lock = TRY(FileLock::try_acquire(path));
+  auto lock = TRY(lock_unless_owned(id, longest_look));
   if (!lock)
     return fail(Errc::already_exists, "start container " + id.substr(0, 12) + ": it is running",
                 "or somebody starts or removes it just now: `diatom ps -a`");
-  if (::ftruncate(lock->fd(), 0) < 0) return fail_errno("truncate " + path.string());
   std::string pid = std::to_string(::getpid());
   TRY(pwrite_all(lock->fd(), std::as_bytes(std::span(pid)), 0));
   return std::move(*lock);
+}
+
+// A lock that becomes free is no event that could be awaited until a deadline: so it is tried again and again.
+Result<std::optional<FileLock>> ContainerStore::lock_unless_owned(const std::string& id,
+                                                                  std::chrono::milliseconds deadline) {
+  fs::path path = paths_.container(id) / "lock";
+  auto end = std::chrono::steady_clock::now() + deadline;
+  for (;;) {
+    auto lock = FileLock::try_acquire(path);
+    if (!lock && lock.error().code != Errc::not_found) return lock;
+    if (!lock) static_cast<void>(TRY(find(id)));  // its folder has gone, and so has its record, or will have
+    // The pid in it is a dead owner's.
+    if (lock && *lock && ::ftruncate((*lock)->fd(), 0) < 0) return fail_errno("truncate " + path.string());
+    if ((lock && *lock) || std::chrono::steady_clock::now() >= end) return lock;
+    pid_t pid = owner(id);
+    if (pid > 0 && platform::holds_lock(pid, path)) return std::optional<FileLock>();
+    ::poll(nullptr, 0, look_again_ms);
+  }
 }
 
 pid_t ContainerStore::owner(const std::string& id) const {
@@ -211,21 +257,24 @@ pid_t ContainerStore::owner(const std::string& id) const {
 
 Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
   fs::path path = paths_.container(id) / "lock";
-  std::string text = TRY(read_file(path, 64));
-  pid_t pid = static_cast<pid_t>(std::strtol(text.c_str(), nullptr, 10));
-  auto owner = platform::open_exit_event(pid);
-  if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
-  // Without a pid, or with that of a process that has gone, it is held by somebody who removes the container, too, and
-  // will not be long.
-  if (pid <= 0 || !owner) return FileLock::acquire(path);
-  // A pid in a file proves nothing: it may be another's by now.
-  if (!platform::holds_lock(pid, path))
-    return fail(Errc::internal,
-                "end container " + id.substr(0, 12) + ": it is not process " + text + " that holds its lock",
-                "another diatom may be at it, or one of another user: try again, or end that one");
-  if (platform::send_signal(*owner, SIGKILL) < 0 && errno != ESRCH)
-    return fail_errno("kill the owner of container " + id.substr(0, 12));
-  return FileLock::acquire(path);
+  auto end = std::chrono::steady_clock::now() + longest_look;
+  for (;;) {
+    // Before the look at who holds it: a pidfd never comes to name another process.
+    pid_t pid = owner(id);
+    auto process = platform::open_exit_event(pid);
+    if (auto lock = TRY(FileLock::try_acquire(path))) return std::move(*lock);
+    // A pid in a file proves nothing: it may be another's by now. Who holds the lock without being named removes the
+    // container, too, or looks at it, or has not written its name yet, or is a VM that dies: none takes long.
+    bool owns = pid > 0 && process && platform::holds_lock(pid, path);
+    if (owns && platform::send_signal(*process, SIGKILL) < 0 && errno != ESRCH)
+      return fail_errno("kill the owner of container " + id.substr(0, 12));
+    if (std::chrono::steady_clock::now() >= end)
+      return fail(
+          Errc::internal,
+          "end container " + id.substr(0, 12) + ": it is not process " + std::to_string(pid) + " that holds its lock",
+          "another diatom may be at it, or one of another user: try again, or end that one");
+    ::poll(nullptr, 0, look_again_ms);
+  }
 }
 
 Result<std::optional<FileLock>> ContainerStore::try_lock(const std::string& id) {
@@ -244,7 +293,9 @@ Result<> ContainerStore::recover() {
   std::set<std::string> known;
   for (const ContainerRecord& container : TRY(list())) {
     known.insert(container.id);
-    if (has_owner(container) || was_to_go(container)) TRY(recover_record(container.id));
+    if (!has_owner(container) && !was_to_go(container) && !is_half_removed(container.id)) continue;
+    // What cannot be put right now (a full disk) is no reason to refuse work, such as making room: it has a next time.
+    [[maybe_unused]] auto ignored = recover_record(container.id);
   }
   // A folder comes before its record, and goes after it.
   for (const std::string& name : TRY(list_directory(paths_.containers())))
@@ -252,26 +303,50 @@ Result<> ContainerStore::recover() {
   return {};
 }
 
+// Or all but its record, which a power cut brought back.
+bool ContainerStore::is_half_removed(const std::string& id) const {
+  fs::path folder = paths_.container(id);
+  return is_there(folder / removing_name) || !is_there(folder);
+}
+
 Result<> ContainerStore::recover_record(const std::string& id) {
+  bool half_removed = is_half_removed(id);
   auto lock = TRY(try_lock(id));
-  if (!lock) return {};
+  if (!lock) {
+    // Its owner lives, or it does not and its VM is about to follow.
+    lock = TRY(lock_unless_owned(id, longest_death));
+    if (!lock) return {};
+  }
   // Its owner may have finished between the list and the lock.
   auto now = find(id);
   if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
   if (!now) return remove_folder(id);
   bool dead = has_owner(*now);
-  if (was_to_go(*now) || (dead && now->auto_remove)) return erase(id);
+  if (half_removed || was_to_go(*now) || (dead && now->auto_remove)) return erase(id);
   if (!dead) return {};
+  // Between two runs there is no VM to be killed: what the last one ended with stays.
+  bool between = now->state == "restarting";
   now->state = now->started_ns != 0 ? "exited" : "failed";
-  now->exit_code = 137;
-  now->signal = 9;
-  now->error = "its owner was killed, and the VM with it";
-  now->finished_ns = wall_clock_ns();
+  now->error = between ? "its monitor was killed before it ran again" : "its monitor was killed, and the VM with it";
+  if (!between) {
+    now->exit_code = 137;
+    now->signal = 9;
+    now->finished_ns = wall_clock_ns();
+  }
   now->pid = 0;
+  now->address.clear();
+  now->ports = "[]";
   now->health = "{}";
+  ::unlink(paths_.control_socket(id).c_str());
   TRY(update(*now));
   ::futimens(lock->fd(), nullptr);  // who waits for it to be put right watches the lock
-  return {};
+  if (between) return {};  // that one's end has been told
+  return EventStore(database_, paths_)
+      .record({.time_ns = now->finished_ns,
+               .type = "container",
+               .action = "die",
+               .actor_id = id,
+               .attributes = {{"exitCode", "137"}, {"image", now->image_name}, {"name", now->name}}});
 }
 
 Result<> ContainerStore::recover_folder(const std::string& name) {

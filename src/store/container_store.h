@@ -3,6 +3,7 @@
 // looks.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -70,7 +71,10 @@ class ContainerStore {
   // Empty while its owner lives. Who takes it is no owner: nobody kills this process for it.
   Result<std::optional<FileLock>> try_lock(const std::string& id);
   // For a container's monitor: its lock, which names this process. already_exists while another has it.
+  // Whoever only looks at the container, or removes it, is waited for.
   Result<FileLock> own(const std::string& id);
+  // Empty while its owner lives; others who hold it, such as a VM whose owner was killed, are waited for.
+  Result<std::optional<FileLock>> lock_unless_owned(const std::string& id, std::chrono::milliseconds deadline);
   // The process that the lock names; 0 = none. Only for people and figures: a pid proves nothing.
   pid_t owner(const std::string& id) const;
   // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that
@@ -82,6 +86,8 @@ class ContainerStore {
   Result<> recover_record(const std::string& id);  // the same, of one container
 
  private:
+  Result<> write(const ContainerRecord& container);
+  bool is_half_removed(const std::string& id) const;
   Result<> delete_record(const std::string& id);
   Result<> recover_folder(const std::string& name);
   Result<> remove_folder(const std::string& id);

@@ -62,6 +62,9 @@ struct MachineSpec {
   std::vector<Disk> disks;
   std::optional<UserNetwork> network;  // none: no NIC
   std::filesystem::path directory;     // the VM's own: the engine may leave files there
+  // A descriptor that the VM's process inherits, so that the lock which came with it is held for as long as the VM
+  // lives: its owner may be killed a little earlier. -1: none.
+  int held_lock = -1;
 };
 
 }  // namespace diatom::vm

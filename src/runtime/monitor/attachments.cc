@@ -25,7 +25,9 @@ channel::StreamHandlers Attachments::add(channel::Connection& connection, channe
                                                        .behind = {},
                                                        .held = {},
                                                        .ending = false,
+                                                       .until = {},
                                                        .gone = false});
+  connection.widen(stream);
   connection.respond(stream, 200);
   channel::StreamHandlers handlers;
   handlers.on_writable = [this, client] { catch_up(*client); };
@@ -80,7 +82,9 @@ void Attachments::catch_up(Client& client) {
       client.held.erase(0, taken);
       if (!client.held.empty()) break;
     }
-    auto record = client.behind->next();
+    // What another run appends later is not this client's.
+    bool over = client.until && !(client.behind->position() < *client.until);
+    auto record = over ? Result<std::optional<LogRecord>>(std::nullopt) : client.behind->next();
     if (!record || (*record && (*record)->gap)) return client.connection->reset(client.stream);
     if (!*record) {  // everything that there is
       client.behind.reset();
@@ -99,6 +103,7 @@ void Attachments::end(Output output) {
   for (Client& client : clients_) {
     if (client.gone || client.output != output || client.ending) continue;
     client.ending = true;
+    client.until = log_.position();
     if (!client.behind) client.connection->finish(client.stream);
   }
 }

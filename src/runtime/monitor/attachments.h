@@ -50,7 +50,8 @@ class Attachments {
     std::optional<LogReader> behind;  // set: what follows comes from the log
     std::string held;                 // comes before that, and was not taken yet
     bool ending = false;
-    bool gone = false;  // closed while the list was gone through
+    std::optional<LogPosition> until;  // set once it is ending: where the log ended
+    bool gone = false;                 // closed while the list was gone through
   };
   // Sending may close any stream: a client stays in the list as long as somebody goes through it.
   class Walk {

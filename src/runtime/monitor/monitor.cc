@@ -49,7 +49,7 @@ Monitor::~Monitor() {
   server_.reset();  // its clients' streams refer to all of us
 }
 
-Result<int> Monitor::run(UniqueFd starter) {
+Result<int> Monitor::run(UniqueFd& starter) {
   const store::Paths& paths = store_->paths();
   fs::path log = paths.container(record_.id) / "container.log";
   LogOptions kept{.max_bytes = spec_.log.max_bytes, .max_files = spec_.log.max_files};
@@ -106,7 +106,10 @@ void Monitor::begin_run() {
     return ended(fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile"));
   }
   run_began_ = std::chrono::steady_clock::now();
-  if (auto prepared = prepare_run(); !prepared) ended(std::unexpected(prepared.error()));
+  auto prepared = prepare_run();
+  if (prepared) return;
+  task_.reset();  // before it tells of an end of its own
+  ended(std::unexpected(prepared.error()));
 }
 
 Result<> Monitor::prepare_run() {
@@ -151,13 +154,15 @@ Result<> Monitor::prepare_run() {
                         .on_output_end = {},
                         .on_stdin_writable = [this] { offer_input(); },
                         .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
+  plan_.monitor.machine.held_lock = lock_->fd();
   task_ = std::make_unique<Task>(loop_, plan_.monitor, std::move(handlers));
   TRY(task_->start(*engine.engine));
   record_.pid = task_->pid();
   offer_input();
-  // While the guest boots: it has not written anything yet.
-  save(true);
-  return sync_container(store_->paths(), record_.id);
+  // While the guest boots: it has not written anything yet. The folder first: no record without one. What cannot be
+  // recorded must not run: nobody would know that it does.
+  TRY(sync_container(store_->paths(), record_.id));
+  return write_record(true);
 }
 
 void Monitor::started() {
@@ -169,6 +174,10 @@ void Monitor::started() {
   start_health();
   tell_starters({.stage = std::string(started_stage), .error = {}});
   tell(restart_askers_, 200, "");
+  // That it did run must survive a power cut, too; nobody has to wait for that.
+  loop_.post([this] {
+    if (lock_) save(true);
+  });
   // Who wanted it stopped while it came up.
   if (stop_requested_) stop({});
 }
@@ -233,7 +242,8 @@ void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
   if (restart_requested_) delay = 0ms;
   if (!delay || (stop_requested_ && !restart_requested_)) return finish();
   if (!restart_requested_) ++record_.restarts;
-  set_state("restarting");
+  record_.state = "restarting";
+  save(true);
   tell_of_failed_start();
   std::string exit = encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error});
   tell(exit_askers_, 200, exit);
@@ -287,11 +297,14 @@ void Monitor::set_state(std::string_view state) {
 }
 
 // A record that cannot be written (a full disk) ends nothing that runs; the end is written again.
-void Monitor::save(bool on_disk) {
+void Monitor::save(bool on_disk) { [[maybe_unused]] auto ignored = write_record(on_disk); }
+
+Result<> Monitor::write_record(bool on_disk) {
   auto& containers = store_->containers();
-  [[maybe_unused]] auto ignored = on_disk ? containers.update_on_disk(record_) : containers.update(record_);
+  auto written = on_disk ? containers.update_on_disk(record_) : containers.update(record_);
   // Whoever waits for a change watches the lock.
   if (lock_) ::futimens(lock_->fd(), nullptr);
+  return written;
 }
 
 void Monitor::emit(std::string_view action, std::map<std::string, std::string> attributes) {
@@ -333,9 +346,11 @@ Result<int> run_monitor(int argc, char** argv) {
   auto loop = TRY(EventLoop::create());
   store::Paths paths = TRY(store::default_paths());
   auto monitor = Monitor::open(std::move(paths), argv[1], *loop);
-  if (monitor) return (*monitor)->run(std::move(starter));
-  if (starter) TRY(refuse_starter(*loop, std::move(starter), monitor.error()));
-  return std::unexpected(monitor.error());
+  Result<int> ended = monitor ? (*monitor)->run(starter) : std::unexpected(monitor.error());
+  if (ended) return ended;
+  if (monitor) monitor->reset();  // and its lock with it: who is told can try again at once
+  if (starter) TRY(refuse_starter(*loop, std::move(starter), ended.error()));
+  return ended;
 }
 
 }  // namespace

@@ -34,8 +34,9 @@ class Monitor {
   ~Monitor();
 
   // `starter`: the connection of whoever wants the container to run. Returns when it has ended for good, and everybody
-  // knows; with the container's exit code.
-  Result<int> run(UniqueFd starter);
+  // knows; with the container's exit code. On failure nothing has been started, and the starter, where it is still
+  // there, has not been told.
+  Result<int> run(UniqueFd& starter);
 
  private:
   using StreamId = channel::StreamId;
@@ -68,6 +69,7 @@ class Monitor {
   void tell_of_failed_start();
   void leave_when_idle();
   void set_state(std::string_view state);
+  Result<> write_record(bool on_disk);
   void save(bool on_disk = false);
   void start_health();
   void emit(std::string_view action, std::map<std::string, std::string> attributes = {});

@@ -12,6 +12,7 @@ namespace diatom::vm {
 // Descriptors that the QEMU process inherits, by the number that they have there.
 inline constexpr int qemu_channel_fd = 3;
 inline constexpr int qemu_console_fd = 4;
+inline constexpr int qemu_lock_fd = 5;  // only held
 
 struct QemuTarget {
   std::string program;      // path of qemu-system-…

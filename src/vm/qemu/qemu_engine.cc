@@ -132,6 +132,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
                  {log_fd.get(), 2},
                  {channel.theirs.get(), qemu_channel_fd},
                  {console.theirs.get(), qemu_console_fd}};
+  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
   options.new_process_group = true;
   Child child = TRY(Child::spawn(options));
   return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);

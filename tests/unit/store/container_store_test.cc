@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <thread>
 
 #include "base/hash.h"
@@ -318,6 +319,50 @@ TEST_F(ContainerStoreTest, KillsNobodyWhoDoesNotHoldTheLockThatNamesHim) {
   EXPECT_THAT(refused.error().message, HasSubstr(std::to_string(innocent.pid())));
   EXPECT_TRUE(innocent.alive());
   EXPECT_TRUE(running->alive());
+}
+
+TEST_F(ContainerStoreTest, FinishesARemovalThatAKillCutShort) {
+  struct Case {
+    const char* what;
+    std::function<void(const fs::path& folder)> left;
+  };
+  const Case cases[] = {
+      {"its disk is marked", [](const fs::path& folder) { ASSERT_TRUE(replace_file(folder / "removing", "")); }},
+      {"all but its record went", [](const fs::path& folder) { ASSERT_TRUE(remove_tree(folder)); }}};
+  for (const auto& [what, left] : cases) {
+    owner(record(id('a'), "one", "exited"))->kill();
+    left(paths_.container(id('a')));
+    ASSERT_TRUE(containers().recover());
+    EXPECT_THAT(*containers().list(), IsEmpty()) << what;
+    EXPECT_THAT(names_in(paths_.containers()), IsEmpty()) << what;
+  }
+}
+
+TEST_F(ContainerStoreTest, KeepsWhatTheLastRunEndedWithWhenItWasToRunAgain) {
+  ContainerRecord container = record(id('a'), "one", "restarting");
+  container.exit_code = 7;
+  container.finished_ns = 5;
+  owner(container)->kill();
+  ASSERT_TRUE(containers().recover());
+  auto found = containers().find("one");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->state, "exited");
+  EXPECT_EQ(found->exit_code, 7);
+  EXPECT_EQ(found->finished_ns, 5);
+  EXPECT_FALSE(found->error.empty());
+}
+
+TEST_F(ContainerStoreTest, AMonitorWaitsForWhoOnlyLooks) {
+  ASSERT_TRUE(containers().create_directory(id('a')));
+  ASSERT_TRUE(containers().insert(record(id('a'), "one", "exited")));
+  auto looking = std::move(*containers().try_lock(id('a')));
+  ASSERT_TRUE(looking);
+  std::thread second([&] {
+    auto lock = open()->containers().own(id('a'));
+    EXPECT_TRUE(lock) << test::error_of(lock);
+  });
+  looking.reset();
+  second.join();
 }
 
 TEST_F(ContainerStoreTest, RemovesWhatAKillLeftOfARemoval) {

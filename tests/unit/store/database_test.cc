@@ -26,7 +26,7 @@ TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
   EXPECT_EQ(scalar(*database, "PRAGMA journal_mode"), "wal");
   EXPECT_EQ(scalar(*database, "PRAGMA foreign_keys"), "1");
   EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "4");
-  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "8");
+  EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "10");
   EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
 }
 

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""A container's life beside podman with plain namespaces: the same image, interleaved, ratios of medians.
+
+  lifecycle.py [RUNS]
+
+create, start, exec true, stop (of a program that obeys its signal), rm; the throughput of `logs` from the program's
+write to the file; the memory of 20 idle containers that nobody shares (PSS of VMM and monitor). Bars: create at most
+10 ms, and the same for an image a hundred times as large; exec at most 1.0 of podman's; stop at most 0.5 s.
+start has no bar here: a VM boots where podman forks.
+"""
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'tests/support'))
+from diatom import Home  # noqa: E402
+
+SLEEPER = ('sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1000 & wait $!; done')
+LOG_BYTES = 64 << 20
+IDLE = 20
+
+
+class Diatom:
+    name = 'diatom'
+
+    def __init__(self, home: Home):
+        self.home = home
+
+    def command(self, *words) -> list[str]:
+        return self.home.command(*words)
+
+    def env(self) -> dict:
+        return self.home.env
+
+
+class Podman:
+    name = 'podman'
+
+    def __init__(self, scratch: pathlib.Path, tar: pathlib.Path):
+        self.scratch = scratch
+        config = scratch / 'containers.conf'
+        # Its default limits are more than a machine may give (facts/frontends.md).
+        config.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\nnetns = "none"\n')
+        self.run('load', '-q', '-i', tar)
+
+    def command(self, *words) -> list[str]:
+        return ['podman', '--root', str(self.scratch / 'root'), '--runroot', str(self.scratch / 'run'),
+                '--storage-driver', 'overlay', '--runtime', 'runc', '--cgroup-manager', 'cgroupfs', *map(str, words)]
+
+    def env(self) -> dict:
+        return dict(os.environ, CONTAINERS_CONF=str(self.scratch / 'containers.conf'))
+
+    def run(self, *words):
+        subprocess.run(self.command(*words), env=self.env(), check=True, stdout=subprocess.DEVNULL)
+
+
+def timed(tool, *words) -> float:
+    begin = time.monotonic()
+    result = subprocess.run(tool.command(*words), env=tool.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, timeout=120)
+    if result.returncode != 0:
+        sys.exit(f'{tool.name} {" ".join(map(str, words))}: {result.stderr.decode()}')
+    return (time.monotonic() - begin) * 1000
+
+
+def one_life(tool, image: str, name: str, times: dict):
+    def step(verb: str, *words):
+        times.setdefault((tool.name, verb), []).append(timed(tool, *words))
+    step('create', 'create', '--name', name, image, *SLEEPER)
+    step('start', 'start', name)
+    for _ in range(5):
+        step('exec', 'exec', name, 'true')
+    step('stop', 'stop', '-t', '10', name)
+    step('rm', 'rm', name)
+
+
+def report(times: dict, tools: list, bars: dict):
+    for verb in ('create', 'start', 'exec', 'stop', 'rm'):
+        medians = [statistics.median(times[tool.name, verb]) for tool in tools]
+        text = '   '.join(f'{tool.name} {median:8.1f} ms' for tool, median in zip(tools, medians))
+        ratio = f'   ratio {medians[0] / medians[1]:6.2f}' if len(medians) > 1 else ''
+        print(f'{verb:8} {text}{ratio}   {bars.get(verb, "")}')
+
+
+def log_throughput(tool, image: str) -> float:
+    """From the program's first write until its last byte is in the log. The program's own rate is measured into
+    /dev/null of the same guest, and taken away from nothing: what is printed is what a user sees."""
+    script = f'yes 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789 | head -c {LOG_BYTES}'
+    begin = time.monotonic()
+    subprocess.run(tool.command('run', '--name', 'logs', image, 'sh', '-c', script), env=tool.env(), check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    whole = time.monotonic() - begin
+    begin = time.monotonic()
+    subprocess.run(tool.command('run', '--rm', image, 'true'), env=tool.env(), check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    empty = time.monotonic() - begin
+    timed(tool, 'rm', 'logs')
+    return LOG_BYTES / max(whole - empty, 1e-3) / 1e6
+
+
+def idle_memory(home: Home) -> tuple[float, float]:
+    """MiB of private memory (USS) and of proportional memory (PSS) for each of 20 idle containers."""
+    names = [f'idle{i:02}' for i in range(IDLE)]
+    for name in names:
+        timed(Diatom(home), 'run', '-d', '-m', '128m', '--name', name, 'busybox', *SLEEPER)
+    private = proportional = 0
+    for name in names:
+        pid = json.loads(home.run('inspect', name).stdout)[0]['State']['Pid']
+        monitor = int(pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1])
+        for process in (pid, monitor):
+            for line in pathlib.Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
+                key, _, value = line.partition(':')
+                if key in ('Private_Clean', 'Private_Dirty'):
+                    private += int(value.split()[0])
+                if key == 'Pss':
+                    proportional += int(value.split()[0])
+    timed(Diatom(home), 'rm', '-f', *names)
+    return private / 1024 / IDLE, proportional / 1024 / IDLE
+
+
+def create_by_size(home: Home, scratch: pathlib.Path, runs: int):
+    """The same `create`, from an image of a few hundred MiB."""
+    root = scratch / 'large'
+    (root / 'bin').mkdir(parents=True)
+    for number in range(200):
+        (root / f'file{number}').write_bytes(os.urandom(1 << 20))
+    subprocess.run(['tar', '-C', root, '-cf', scratch / 'large.tar', '.'], check=True)
+    timed(Diatom(home), 'import', scratch / 'large.tar', 'large')
+    medians = {}
+    for image in ('busybox', 'large'):
+        samples = []
+        for number in range(runs):
+            samples.append(timed(Diatom(home), 'create', '--name', f'size{number}', image, '/bin/true'))
+            timed(Diatom(home), 'rm', f'size{number}')
+        medians[image] = statistics.median(samples)
+    print(f'create   of a 2 MB image {medians["busybox"]:.1f} ms, of a 210 MB image {medians["large"]:.1f} ms')
+
+
+def main() -> None:
+    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    with Home() as home, tempfile.TemporaryDirectory() as directory:
+        scratch = pathlib.Path(directory)
+        tools = [Diatom(home)]
+        if shutil.which('podman') and os.geteuid() == 0:
+            tools.append(Podman(scratch, home.path / 'busybox.tar'))
+        else:
+            print('without podman: it is not here, or this is not root')
+        times: dict = {}
+        for number in range(runs):
+            for tool in tools:
+                one_life(tool, 'busybox', f'life{number}', times)
+        report(times, tools, {'create': '(bar 10 ms)', 'exec': '(bar 1.0)', 'stop': '(bar 500 ms)'})
+        create_by_size(home, scratch, runs)
+        for tool in tools:
+            print(f'logs     {tool.name} {log_throughput(tool, "busybox"):.0f} MB/s from write to file')
+        private, proportional = idle_memory(home)
+        print(f'idle     {private:.1f} MiB of {IDLE} containers each that nobody shares (PSS {proportional:.1f} MiB)')
+        if len(tools) > 1:
+            subprocess.run(tools[1].command('rm', '-fa'), env=tools[1].env(), stdout=subprocess.DEVNULL)
+
+
+if __name__ == '__main__':
+    main()
