@@ -220,6 +220,10 @@ Result<channel::ProcessConfig> exec_process(const ExecSpec& spec, const ProcessS
 
 Result<AttachResult> Runtime::exec(std::string_view reference, const ExecSpec& spec, const ProcessStreams& streams) {
   store::ContainerRecord container = TRY(impl_->find(reference));
+  // The monitor says so, too, but as of a program that could not be executed.
+  if (container.state == "paused" && TRY(impl_->find_true(container.id)).state == "paused")
+    return fail(Errc::invalid_argument, "exec in container \"" + container.name + "\": it is paused",
+                "`diatom unpause " + container.name + "` first");
   channel::ProcessConfig process = TRY(exec_process(spec, streams));
   UniqueFd socket = TRY(impl_->connect(container, "exec in"));
   auto session = TRY(Session::open(*impl_->interrupt, std::move(socket), streams, spec.tty));

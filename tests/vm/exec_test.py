@@ -123,11 +123,10 @@ class Terminals(OneContainer):
         out = read_until(master, b'ready')
         self.assertIn(b'33 101', out)
         self.assertIn(b'/dev/pts/', out)
-        os.write(master, b'trap "stty size" WINCH; echo set""ting\n')
+        os.write(master, b'exec sh -c \'trap "stty size; exit 3" WINCH; echo set""ting; while :; do sleep 0.1; done\'\n')
         read_until(master, b'setting')
         set_size(master, 44, 120)
         read_until(master, b'44 120')
-        os.write(master, b'exit 3\n')
         self.assertEqual(process.wait(DEADLINE), 3)
         self.assertTrue(termios.tcgetattr(master)[3] & termios.ICANON)  # as it was before
         os.close(master)

@@ -109,7 +109,7 @@ class Following(ContainerTest):
             self.assertEqual(log.rest(), b'')
 
     def test_across_a_restart(self):
-        self.up('box', 'while :; do sleep 0.1; done', '--log-opt', 'max-size=64k', '--log-opt', 'max-file=3')
+        self.up('box', 'while :; do sleep 0.1; done', '--log-opt', 'max-size=512k', '--log-opt', 'max-file=9')
         with Reader(self, 'logs', '-f', 'box') as log:
             log.until(b'ready\n')
             self.diatom('restart', '-t', '0', 'box')

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace diatom {
@@ -141,22 +142,28 @@ Result<bool> LogReader::next_file() {
     return true;
   }
   if (is_log_file(path_, fd_.get())) return false;
-  std::vector<LogFile> found = holding_ ? std::vector<LogFile>() : TRY(open_log_files(path_));
-  std::vector<LogFile>& files = holding_ ? held_ : found;
-  std::erase_if(files, [this](const LogFile& file) { return file.generation <= generation_; });
-  if (files.empty()) return false;
+  auto files = TRY(open_log_files(path_));
+  auto is_past = [this](const LogFile& file) { return file.generation <= generation_; };
+  std::erase_if(files, is_past);
+  std::erase_if(held_, is_past);
+  if (files.empty() && held_.empty()) return false;
   // The writer has gone on to another file: what it wrote to this one between the last look and now comes first.
   if (!std::exchange(replaced_, true)) return true;
   if (TRY(file_size(fd_.get())) > offset_ || in_long_line_) ++malformed_;
+  std::ranges::move(held_, std::back_inserter(files));
+  held_.clear();
   auto oldest = std::ranges::min_element(files, {}, &LogFile::generation);
   gap_ = oldest->generation > generation_ + 1;
   begin(std::move(*oldest), 0);
+  for (LogFile& file : files)
+    if (file.fd && file.generation > generation_) held_.push_back(std::move(file));
   return true;
 }
 
 Result<> LogReader::hold_rest() {
-  held_ = TRY(open_log_files(path_));
-  holding_ = true;
+  for (LogFile& file : TRY(open_log_files(path_)))
+    if (file.generation > generation_ && std::ranges::find(held_, file.generation, &LogFile::generation) == held_.end())
+      held_.push_back(std::move(file));
   return {};
 }
 

@@ -25,7 +25,7 @@ class LogReader {
   // To the last `lines` lines, of both streams together; what is left of a line at the end counts as one.
   Result<> seek_tail(uint64_t lines);
 
-  // Opens all that there is: it can be read to the end then, even if it is removed. For a log that has ended.
+  // Opens all that there is: it can be read then, even when it is rotated away or removed.
   Result<> hold_rest();
 
   uint64_t malformed_lines() const { return malformed_; }
@@ -39,9 +39,8 @@ class LogReader {
   Result<bool> find_lines(const LogFile& file, uint64_t& lines, bool& newest, uint64_t& offset) const;
 
   fs::path path_;
-  std::vector<LogFile> held_;
-  bool holding_ = false;  // there are no files but those
-  UniqueFd fd_;           // none while there is no file
+  std::vector<LogFile> held_;  // opened ahead
+  UniqueFd fd_;                // none while there is no file
   uint64_t generation_ = 0;
   uint64_t offset_ = 0;  // of the file: where the buffer begins
   std::string buffer_;

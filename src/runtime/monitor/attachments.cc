@@ -9,6 +9,13 @@ namespace diatom {
 
 using channel::Output;
 
+namespace {
+
+// A record of the log is at most so many times as long as what it tells of: an empty line is one of some 90 bytes.
+constexpr uint64_t most_bytes_a_byte = 128;
+
+}  // namespace
+
 channel::StreamHandlers Attachments::add(channel::Connection& connection, channel::StreamId stream, Output output,
                                          bool starter) {
   auto client = clients_.insert(clients_.end(), Client{.connection = &connection,
@@ -16,9 +23,9 @@ channel::StreamHandlers Attachments::add(channel::Connection& connection, channe
                                                        .output = output,
                                                        .starter = starter,
                                                        .behind = {},
-                                                       .skip = 0,
                                                        .held = {},
                                                        .ending = false,
+                                                       .until = {},
                                                        .gone = false});
   connection.widen(stream);
   connection.respond(stream, 200);
@@ -34,24 +41,37 @@ channel::StreamHandlers Attachments::add(channel::Connection& connection, channe
   return handlers;
 }
 
+// In pieces of which none can fill more than one of the log's files: somebody who is behind must be able to keep up
+// with them, if not with what is in them.
 void Attachments::output(Output output, std::span<const std::byte> data) {
-  LogPosition where = log_.position();
-  log_.append(output, data, wall_clock_ns());
-  Walk walk(*this);
-  for (Client& client : clients_) {
-    if (client.gone || client.output != output || client.behind || client.ending) continue;
-    size_t taken = client.connection->send(client.stream, data);
-    if (taken < data.size() && !client.gone) fall_behind(client, where, taken);
-  }
   owed_[static_cast<size_t>(output)] += data.size();
+  size_t most = kept_.max_bytes > 0 ? std::max<uint64_t>(kept_.max_bytes / most_bytes_a_byte, 1) : data.size();
+  while (!data.empty()) {
+    auto piece = data.first(std::min(most, data.size()));
+    put(output, piece);
+    data = data.subspan(piece.size());
+  }
   give_credit();
 }
 
-void Attachments::fall_behind(Client& client, LogPosition where, size_t taken) {
+void Attachments::put(Output output, std::span<const std::byte> data) {
+  log_.append(output, data, wall_clock_ns());
+  Walk walk(*this);
+  for (Client& client : clients_) {
+    // The program is told to wait, but some of what it has written is under way.
+    if (is_at_risk(client) && !client.behind->hold_rest()) client.connection->reset(client.stream);
+    if (client.gone || client.output != output || client.behind || client.ending) continue;
+    size_t taken = client.connection->send(client.stream, data);
+    if (taken < data.size() && !client.gone) fall_behind(client, data.subspan(taken));
+  }
+}
+
+// What follows comes from the log.
+void Attachments::fall_behind(Client& client, std::span<const std::byte> left) {
   auto reader = LogReader::open(log_path_);
-  if (!reader || !reader->seek(where)) return client.connection->reset(client.stream);
+  if (!reader || !reader->seek(log_.position())) return client.connection->reset(client.stream);
   client.behind = std::move(*reader);
-  client.skip = taken;
+  client.held.assign(reinterpret_cast<const char*>(left.data()), left.size());
 }
 
 void Attachments::catch_up(Client& client) {
@@ -62,7 +82,9 @@ void Attachments::catch_up(Client& client) {
       client.held.erase(0, taken);
       if (!client.held.empty()) break;
     }
-    auto record = client.behind->next();
+    // What another run appends later is not this client's.
+    bool over = client.until && !(client.behind->position() < *client.until);
+    auto record = over ? Result<std::optional<LogRecord>>(std::nullopt) : client.behind->next();
     if (!record || (*record && (*record)->gap)) return client.connection->reset(client.stream);
     if (!*record) {  // everything that there is
       client.behind.reset();
@@ -72,9 +94,6 @@ void Attachments::catch_up(Client& client) {
     }
     if ((*record)->stream != client.output) continue;
     client.held = std::move((*record)->bytes);
-    size_t known = std::min(client.skip, client.held.size());
-    client.held.erase(0, known);
-    client.skip -= known;
   }
   give_credit();
 }
@@ -84,6 +103,7 @@ void Attachments::end(Output output) {
   for (Client& client : clients_) {
     if (client.gone || client.output != output || client.ending) continue;
     client.ending = true;
+    client.until = log_.position();
     if (!client.behind) client.connection->finish(client.stream);
   }
 }

@@ -48,10 +48,10 @@ class Attachments {
     channel::Output output;
     bool starter;
     std::optional<LogReader> behind;  // set: what follows comes from the log
-    size_t skip = 0;                  // of the first record's bytes, it has them already
-    std::string held;                 // of a record, not taken yet
+    std::string held;                 // comes before that, and was not taken yet
     bool ending = false;
-    bool gone = false;  // closed while the list was gone through
+    std::optional<LogPosition> until;  // set once it is ending: where the log ended
+    bool gone = false;                 // closed while the list was gone through
   };
   // Sending may close any stream: a client stays in the list as long as somebody goes through it.
   class Walk {
@@ -68,7 +68,8 @@ class Attachments {
    private:
     Attachments& all_;
   };
-  void fall_behind(Client& client, LogPosition where, size_t taken);
+  void put(channel::Output output, std::span<const std::byte> data);
+  void fall_behind(Client& client, std::span<const std::byte> left);
   void catch_up(Client& client);
   void give_credit();
   bool is_at_risk(const Client& client) const;
