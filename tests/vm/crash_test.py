@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """kill -9 of whoever takes part in a container's life, at each step of it: what the next look says is true, and works."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -223,28 +224,30 @@ class BadPlaces(CrashTest):
     def test_on_a_full_disk_an_exit_code_is_kept_and_nothing_runs_unrecorded(self):
         if os.getuid() != 0:
             self.skipTest('needs root, to mount a small tmpfs')
-        with tempfile.TemporaryDirectory(prefix='diatom-small-') as small:
+        with contextlib.ExitStack() as stack:  # the last is undone first
+            small = stack.enter_context(tempfile.TemporaryDirectory(prefix='diatom-small-'))
             subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', small], check=True)
-            self.addCleanup(subprocess.run, ['umount', '--lazy', small])
-            with Home(directory=small) as home, open(pathlib.Path(small, 'filler'), 'wb', buffering=0) as filler:
-                self.addCleanup(home.run, 'rm', '-f', 'full')
-                start = home.run('run', '-d', '-i', '--name', 'full', 'busybox', 'sh', '-c', 'trap "exit 5" TERM; echo up; '
-                                 'while :; do sleep 0.2; done')
-                self.assertEqual(start.returncode, 0, start.stderr)
-                until(lambda: home.run('logs', 'full').stdout == b'up\n', 'it is up')
-                try:
-                    while True:
-                        filler.write(b'\0' * 4096)
-                except OSError:
-                    pass
-                self.assertEqual(home.run('stop', 'full').returncode, 0)
-                self.assertEqual(home.run('wait', 'full').stdout, b'5\n')
-                home.run('start', 'full')
-                container = start.stdout.decode().strip()
-                running = home.json('inspect', 'full')[0]['State']['Running']
-                self.assertEqual(running, bool(vms_of(container)))
-                self.assertEqual(home.run('rm', '-f', 'full').returncode, 0)
-                self.assertEqual(vms_of(container), [])
+            stack.callback(subprocess.run, ['umount', '--lazy', small])
+            filler = stack.enter_context(open(pathlib.Path(small, 'filler'), 'wb', buffering=0))
+            home = stack.enter_context(Home(directory=small))
+            stack.callback(home.run, 'rm', '-f', 'full')
+            start = home.run('run', '-d', '-i', '--name', 'full', 'busybox', 'sh', '-c', 'trap "exit 5" TERM; echo up; '
+                             'while :; do sleep 0.2; done')
+            self.assertEqual(start.returncode, 0, start.stderr)
+            until(lambda: home.run('logs', 'full').stdout == b'up\n', 'it is up')
+            try:
+                while True:
+                    filler.write(b'\0' * 4096)
+            except OSError:
+                pass
+            self.assertEqual(home.run('stop', 'full').returncode, 0)
+            self.assertEqual(home.run('wait', 'full').stdout, b'5\n')
+            home.run('start', 'full')
+            container = start.stdout.decode().strip()
+            running = home.json('inspect', 'full')[0]['State']['Running']
+            self.assertEqual(running, bool(vms_of(container)))
+            self.assertEqual(home.run('rm', '-f', 'full').returncode, 0)
+            self.assertEqual(vms_of(container), [])
 
 
 if __name__ == '__main__':
