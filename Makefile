@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 KERNEL := .cache/kernel
 KEEP_STDIN := </dev/null
 
-.PHONY: all build deps test-deps demo test asan tsan fuzz lint fmt bench install clean help
+.PHONY: all build deps test-deps demo test soak asan tsan fuzz lint fmt bench install clean help
 
 all: build
 
@@ -37,6 +37,9 @@ asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
 
 fuzz: test-deps $(KERNEL)/version ## short runs of every fuzz target
 	@cmake --preset fuzz >/dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && ctest --preset fuzz
+
+soak: build ## many rounds of random verbs and crashes
+	@DIATOM_SOAK=$${DIATOM_SOAK:-500} DIATOM_SOAK_SECONDS=86400 python3 tests/vm/soak_test.py
 
 lint: test-deps ## formatting and layers
 	@tools/lint.sh

@@ -54,7 +54,8 @@ class ContainerStore {
   Result<> insert(const ContainerRecord& container);
   // What changes in its life: everything but its names, its image, its specs and the time of its creation.
   Result<> update(const ContainerRecord& container);
-  // The same, and it and all that was written before survives a power cut when this returns.
+  // The same, and it and all that was written before survives a power cut when this returns: where it changes
+  // something, that is, for SQLite writes nothing otherwise.
   Result<> update_on_disk(const ContainerRecord& container);
   Result<> rename(const std::string& id, const std::string& name);  // already_exists when it is taken
   Result<> set_spec(const std::string& id, const std::string& spec, const std::string& wanted);

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """kill -9 of whoever takes part in a container's life, at each step of it: what the next look says is true, and works."""
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from crash import CrashTest, Victim, monitor_of, until, vm_of, vms_of  # noqa: E402
-from diatom import DEADLINE, main  # noqa: E402
+from diatom import DEADLINE, Home, main  # noqa: E402
 
 QUIET = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
 SLEEP = 'echo up; exec sleep 1000'
@@ -218,6 +220,34 @@ class BadPlaces(CrashTest):
         self.assertEqual(self.status('swept'), 'running')
         self.diatom('rm', '-f', 'swept')
         self.assert_gone(container)
+
+    def test_on_a_full_disk_an_exit_code_is_kept_and_nothing_runs_unrecorded(self):
+        if os.getuid() != 0:
+            self.skipTest('needs root, to mount a small tmpfs')
+        with contextlib.ExitStack() as stack:  # the last is undone first
+            small = stack.enter_context(tempfile.TemporaryDirectory(prefix='diatom-small-'))
+            subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', small], check=True)
+            stack.callback(subprocess.run, ['umount', '--lazy', small])
+            filler = stack.enter_context(open(pathlib.Path(small, 'filler'), 'wb', buffering=0))
+            home = stack.enter_context(Home(directory=small))
+            stack.callback(home.run, 'rm', '-f', 'full')
+            start = home.run('run', '-d', '-i', '--name', 'full', 'busybox', 'sh', '-c', 'trap "exit 5" TERM; echo up; '
+                             'while :; do sleep 0.2; done')
+            self.assertEqual(start.returncode, 0, start.stderr)
+            until(lambda: home.run('logs', 'full').stdout == b'up\n', 'it is up')
+            try:
+                while True:
+                    filler.write(b'\0' * 4096)
+            except OSError:
+                pass
+            self.assertEqual(home.run('stop', 'full').returncode, 0)
+            self.assertEqual(home.run('wait', 'full').stdout, b'5\n')
+            home.run('start', 'full')
+            container = start.stdout.decode().strip()
+            running = home.json('inspect', 'full')[0]['State']['Running']
+            self.assertEqual(running, bool(vms_of(container)))
+            self.assertEqual(home.run('rm', '-f', 'full').returncode, 0)
+            self.assertEqual(vms_of(container), [])
 
 
 if __name__ == '__main__':

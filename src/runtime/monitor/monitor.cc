@@ -170,15 +170,12 @@ void Monitor::started() {
   ever_ran_ = true;
   record_.started_ns = wall_clock_ns();
   phase_ = Phase::running;
-  set_state("running");
+  record_.state = "running";
+  save(true);  // who is told that it runs is told the truth after a power cut, too: that it did
   emit("start");
   start_health();
   tell_starters({.stage = std::string(started_stage), .error = {}});
   tell(restart_askers_, 200, "");
-  // That it did run must survive a power cut, too; nobody has to wait for that.
-  loop_.post([this] {
-    if (lock_) save(true);
-  });
   // Who wanted it stopped while it came up.
   if (stop_requested_) stop({});
 }
