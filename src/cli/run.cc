@@ -42,9 +42,10 @@ Result<T> with_image(const ContainerSpec& spec, const ContainerFlags& flags, Act
 class CidFile {
  public:
   static Result<CidFile> open(const std::string& path) {
-    CidFile file{path};
-    if (!path.empty()) file.fd_ = TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644));
-    return file;
+    if (path.empty()) return CidFile({}, UniqueFd());
+    // What was there before is not ours to remove.
+    UniqueFd made = TRY(open_file(path, O_WRONLY | O_CREAT | O_EXCL, 0644));
+    return CidFile(path, std::move(made));
   }
   void write(const std::string& id) {
     if (!fd_) return;
@@ -54,7 +55,7 @@ class CidFile {
   const Result<>& written() const { return written_; }
 
  private:
-  explicit CidFile(const std::string& path) : undo_(path) {}
+  CidFile(const std::string& path, UniqueFd made) : fd_(std::move(made)), undo_(path) {}
   UniqueFd fd_;
   TemporaryPath undo_;
   Result<> written_;

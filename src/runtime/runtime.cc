@@ -131,12 +131,20 @@ Result<> Runtime::Impl::start_detached(const std::string& id, const StartOptions
 }
 
 Result<AttachResult> Runtime::Impl::start_attached(const store::ContainerRecord& container, const StartOptions& options,
-                                                   const ProcessStreams& streams, bool tty) {
+                                                   const ProcessStreams& streams, bool tty, HeldSignals& signals) {
   auto stage = stage_clock(options.on_stage);
   record_container_event(*store, "attach", container);
   UniqueFd socket = TRY(launch_monitor(store->paths(), container.id));
   auto session = TRY(Session::open(*interrupt, std::move(socket), streams, tty));
+  signals.release();
   return session->start_main(stage);
+}
+
+// Its monitor removes it, where there was one.
+void Runtime::Impl::remove_failed(const std::string& id) {
+  auto lock = store->containers().try_lock(id);
+  if (!lock || !*lock) return;
+  [[maybe_unused]] auto ignored = store->containers().erase(id);
 }
 
 Result<> Runtime::start(std::string_view reference, const StartOptions& options) {
@@ -148,11 +156,13 @@ Result<AttachResult> Runtime::start_attached(std::string_view reference, const S
                                              const ProcessStreams& streams) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   ContainerSpec spec = TRY(decode_spec(container.wanted));
-  return impl_->start_attached(container, options, streams, spec.tty);
+  HeldSignals signals(streams.forward_signals);
+  return impl_->start_attached(container, options, streams, spec.tty, signals);
 }
 
 Result<RunResult> Runtime::run(const ContainerSpec& spec, const RunOptions& options) {
   auto stage = stage_clock(options.start.on_stage);
+  HeldSignals signals(options.streams.forward_signals && !options.detach);
   // What would keep it from starting is better known before there is something to remove.
   auto engines = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines, spec.engine));
@@ -172,11 +182,15 @@ Result<RunResult> Runtime::run(const ContainerSpec& spec, const RunOptions& opti
   StartOptions start{.on_stage = stage ? [&](std::string_view name, std::chrono::microseconds) { stage(name); }
                                        : StageHandler()};
   if (options.detach) {
-    TRY(impl_->start_detached(created.id, start));
+    auto started = impl_->start_detached(created.id, start);
+    if (!started && spec.auto_remove) impl_->remove_failed(created.id);
+    TRY(std::move(started));
     return result;
   }
   store::ContainerRecord container = TRY(impl_->find(created.id));
-  result.end = TRY(impl_->start_attached(container, start, options.streams, spec.tty));
+  auto end = impl_->start_attached(container, start, options.streams, spec.tty, signals);
+  if (!end && spec.auto_remove) impl_->remove_failed(created.id);
+  result.end = TRY(std::move(end));
   if (stage) stage("exited");
   return result;
 }

@@ -27,7 +27,8 @@ struct Runtime::Impl {
                           const std::string& path, std::string_view body = {});
   Result<> start_detached(const std::string& id, const StartOptions& options);
   Result<AttachResult> start_attached(const store::ContainerRecord& container, const StartOptions& options,
-                                      const ProcessStreams& streams, bool tty);
+                                      const ProcessStreams& streams, bool tty, HeldSignals& signals);
+  void remove_failed(const std::string& id);
 };
 
 Error not_running(std::string_view verb, const store::ContainerRecord& container);

@@ -36,6 +36,18 @@ class ExecPeer final : public ProcessPeer {
 
 }  // namespace
 
+HeldSignals::HeldSignals(bool hold) : held_(hold), before_() {
+  if (!hold) return;
+  sigset_t ending;
+  sigemptyset(&ending);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&ending, signal);
+  ::pthread_sigmask(SIG_BLOCK, &ending, &before_);
+}
+
+void HeldSignals::release() {
+  if (std::exchange(held_, false)) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
 Result<std::unique_ptr<Session>> Session::open(const Interrupt& interrupt, UniqueFd socket,
                                                const ProcessStreams& streams, bool tty) {
   std::unique_ptr<Session> session(new Session());

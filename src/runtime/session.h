@@ -2,6 +2,8 @@
 // `exec` are to whoever types them.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +14,23 @@
 #include "runtime/waiter.h"
 
 namespace diatom {
+
+// While it lives, what would end this process waits: SIGINT, SIGTERM and SIGHUP are delivered when it goes, to whoever
+// handles them by then. So an interrupt finds either nothing made, or a session that can end what was.
+class HeldSignals {
+ public:
+  explicit HeldSignals(bool hold);
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+  HeldSignals(HeldSignals&&) = delete;
+  HeldSignals& operator=(HeldSignals&&) = delete;
+  ~HeldSignals() { release(); }
+  void release();
+
+ private:
+  bool held_;
+  sigset_t before_;
+};
 
 class Session {
  public:
