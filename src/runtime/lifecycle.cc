@@ -1,5 +1,6 @@
 // What is asked of a container that is there: stop, kill, pause, wait, …
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "base/file.h"
@@ -128,21 +129,42 @@ Result<platform::FileWatch> watch_container(const store::Paths& paths, const std
 
 }  // namespace
 
+namespace {
+
+constexpr int64_t events_to_look_at = 1000;
+
+// Of one that has gone, record and all: the events still tell.
+ExitInfo told_exit(store::Store& store, const std::string& id) {
+  ExitInfo exit;
+  auto newest = store.events().last_seq();
+  auto events = store.events().read({.after_seq = std::max<int64_t>(newest ? *newest - events_to_look_at : 0, 0)});
+  if (!events) return exit;
+  for (const auto& [seq, event] : *events)
+    if (event.actor_id == id && event.action == "die")
+      if (auto code = event.attributes.find("exitCode"); code != event.attributes.end())
+        exit.exit_code = static_cast<int>(std::strtol(code->second.c_str(), nullptr, 10));
+  return exit;
+}
+
+}  // namespace
+
 Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition condition) {
   store::ContainerRecord container = TRY(impl_->find_true(reference));
   std::string id = container.id;
   ExitInfo last = exit_of(container);
+  bool told = false;  // `last` is the end that we saw
   for (;;) {
     auto watch = watch_container(impl_->store->paths(), id);
     auto now = impl_->find_true(id);
     bool gone = !now && now.error().code == Errc::not_found;
-    if (gone) return last;
+    if (gone) return store::has_owner(container) && !told ? told_exit(*impl_->store, id) : last;
     if (!now) return std::unexpected(now.error());
     last = exit_of(*now);
     if (store::has_owner(*now)) {
       auto answer = impl_->ask(*now, "wait for", "GET", "/monitor/exit");
       if (answer) {
         last = TRY(decode_exit(*answer));
+        told = true;
         if (condition != WaitCondition::removed) return last;
         continue;
       }
@@ -154,7 +176,8 @@ Result<ExitInfo> Runtime::wait(std::string_view reference, WaitCondition conditi
         TRY(await_change(*impl_->interrupt, *watch));
         continue;
       }
-      if (now) last = exit_of(*now);
+      last = now ? exit_of(*now) : told_exit(*impl_->store, id);
+      told = true;
       if (condition != WaitCondition::removed) return last;
       continue;
     }

@@ -242,6 +242,10 @@ void apply_update(ContainerSpec& spec, const UpdateOptions& update) {
   if (update.restart) spec.restart = *update.restart;
 }
 
+UpdateOptions spec_limits(const ContainerSpec& spec) {
+  return {.cpus = spec.cpus, .memory_bytes = spec.memory_bytes, .pids_limit = spec.pids_limit, .restart = {}};
+}
+
 channel::Limits plan_limits(const UpdateOptions& update) {
   channel::Limits limits;
   if (update.cpus) limits.cpu_quota_us = static_cast<uint64_t>(*update.cpus * 100'000);

@@ -40,6 +40,7 @@ void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& f
 // Errors: invalid_argument names the value.
 Result<> check_update(const UpdateOptions& update);
 void apply_update(ContainerSpec& spec, const UpdateOptions& update);
+UpdateOptions spec_limits(const ContainerSpec& spec);      // all that a spec limits
 channel::Limits plan_limits(const UpdateOptions& update);  // of what runs
 // The ports that are to be published: those of the spec, and with publish_all what image and spec expose besides.
 // Errors: invalid_argument names what the spec exposes and is no port; what the image does is passed over.

@@ -104,7 +104,7 @@ class KilledVm(CrashTest):
                 self.kill(until(lambda: vm_of(container), 'there is a VM'))
                 helper.wait(DEADLINE)
                 self.diatom('wait', 'vm')
-                self.assert_dead('vm', code=125, status='failed' if step == 'starting' else 'exited',
+                self.assert_dead('vm', code=125 if step == 'starting' else 137, status='failed' if step == 'starting' else 'exited',
                                  error='its VM ended unexpectedly')
         self.assert_goes('vm', container)
 

@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <utility>
+
 #include "base/unix_socket.h"
 
 namespace diatom {
@@ -12,6 +15,7 @@ namespace {
 
 // More than anybody needs; each costs a descriptor and a few KiB.
 constexpr size_t most_clients = 512;
+constexpr auto full_pause = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -24,20 +28,32 @@ Result<> ControlServer::listen(const fs::path& socket) {
   TRY(make_directories(socket.parent_path()));
   socket_ = TRY(listen_on(socket));
   path_ = socket;
-  loop_.on_readable(socket_.get(), [this] { accept(); });
+  accept_from_now_on();
   return {};
 }
 
 void ControlServer::stop_listening() {
   if (!socket_) return;
+  if (pause_) loop_.cancel(*std::exchange(pause_, std::nullopt));
   loop_.forget(socket_.get());
   ::unlink(path_.c_str());
   socket_.reset();
 }
 
+void ControlServer::accept_from_now_on() {
+  pause_.reset();
+  loop_.on_readable(socket_.get(), [this] { accept(); });
+}
+
 void ControlServer::accept() {
   UniqueFd fd(::accept(socket_.get(), nullptr, nullptr));
-  if (!fd) return;  // it went away again, or there are no descriptors left just now
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+    // It stays readable, and must not keep us busy.
+    loop_.forget(socket_.get());
+    pause_ = loop_.after(full_pause, [this] { accept_from_now_on(); });
+    return;
+  }
+  if (!fd) return;  // it went away again
   ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   if (clients_.size() >= most_clients) return;
   [[maybe_unused]] auto ignored = adopt(std::move(fd));

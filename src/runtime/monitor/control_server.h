@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 
 #include "base/event_loop.h"
 #include "base/file.h"
@@ -29,17 +30,20 @@ class ControlServer {
   Result<> listen(const fs::path& socket);
   Result<> adopt(UniqueFd connection);
   void stop_listening();  // and the socket goes
+  bool is_alone() const { return clients_.empty(); }
   void release_unused();  // ends the connections on which nothing is under way
   // Calls `done` once when everything that was sent is on its way; what clients have not asked for yet does not count.
   void when_idle(std::function<void()> done);
 
  private:
   void accept();
+  void accept_from_now_on();
 
   EventLoop& loop_;
   Route route_;
   std::function<void()> on_change_;
   UniqueFd socket_;
+  std::optional<EventLoop::TimerId> pause_;  // there are no descriptors left just now
   fs::path path_;
   std::list<std::unique_ptr<channel::Connection>> clients_;
 };

@@ -91,6 +91,7 @@ void HealthChecker::ended(int exit_code, const std::string& why) {
   id_.clear();
   if (deadline_) loop_.cancel(*deadline_);
   deadline_.reset();
+  if (paused_) return schedule();  // it says nothing of a container that stands still
   current_.exit_code = exit_code;
   current_.ended_ns = wall_clock_ns();
   if (!why.empty()) current_.output = why;

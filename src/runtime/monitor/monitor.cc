@@ -76,7 +76,7 @@ Result<int> Monitor::run(UniqueFd& starter) {
       },
       [this] {
         if (phase_ == Phase::done) leave_when_idle();
-        if (!begun_) loop_.stop();  // its starter has gone before it wanted anything
+        if (!begun_ && server_->is_alone()) loop_.stop();  // its starter has gone before it wanted anything
       });
   TRY(server_->listen(paths.control_socket(record_.id)));
   for (int number : {SIGTERM, SIGINT, SIGHUP}) TRY(loop_.on_signal(number, [this](int) { stop({}); }));
@@ -175,7 +175,9 @@ void Monitor::started() {
   emit("start");
   start_health();
   tell_starters({.stage = std::string(started_stage), .error = {}});
+  if (!restart_askers_.empty()) emit("restart");
   tell(restart_askers_, 200, "");
+  if (late_limits_) task_->agent().set_limits(*std::exchange(late_limits_, std::nullopt), [](const Result<>&) {});
   // Who wanted it stopped while it came up.
   if (stop_requested_) stop({});
 }
@@ -201,6 +203,7 @@ void Monitor::ended(Result<channel::ExitReport> report) {
   for (auto& input : std::exchange(inputs_, {}))
     if (!input->from->closed) input->from->connection->reset(input->from->stream);
   record_end(report);
+  if (record_.oom_killed) emit("oom");
   if (was_up) emit("die", {{"exitCode", std::to_string(record_.exit_code)}});
   if (!report) start_error_ = report.error();
 
@@ -227,6 +230,10 @@ void Monitor::record_end(const Result<channel::ExitReport>& report) {
     record_.exit_code = report->code;
     record_.signal = report->signal;
     record_.oom_killed = report->oom_killed;
+  } else if (record_.started_ns != 0) {  // it ran, and its VM went: as if the program had been killed
+    record_.exit_code = 128 + SIGKILL;
+    record_.signal = SIGKILL;
+    record_.error = report.error().message;
   } else {
     record_.exit_code = run_exit_code(report.error());
     record_.error = report.error().message;
@@ -253,9 +260,10 @@ void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
 
 void Monitor::finish() {
   phase_ = Phase::done;
-  bool failed = !record_.error.empty() && record_.started_ns == 0;
+  bool failed = !record_.error.empty() && record_.started_ns == 0 && !ever_ran_;
   record_.state = failed ? "failed" : "exited";
   record_.stopped = stop_requested_;
+  if (stop_requested_ && ever_ran_) emit("stop");
   if (spec_.auto_remove) {
     attachments_->hold_log();
     emit("destroy");

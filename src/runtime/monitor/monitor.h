@@ -117,6 +117,7 @@ class Monitor {
   RestartDecision restart_;
   Phase phase_ = Phase::between;
   std::chrono::steady_clock::time_point run_began_;
+  std::optional<channel::Limits> late_limits_;  // that came while the guest was booting
   bool begun_ = false;
   bool ever_ran_ = false;
   std::optional<std::pair<uint16_t, uint16_t>> size_;  // of the terminal: rows and columns, told before there is one

@@ -290,7 +290,13 @@ void Monitor::kill(const Asker& asker, std::string_view text) {
   auto signal = parse_signal(text);
   if (!signal) return refuse(asker, signal.error());
   bool ends = *signal == SIGKILL || *signal == stop_signal_;
-  if (phase_ == Phase::starting && task_ && (ends || *signal == SIGTERM || *signal == SIGINT || *signal == SIGHUP)) {
+  bool wants_end = ends || *signal == SIGTERM || *signal == SIGINT || *signal == SIGHUP;
+  if (wants_end && (phase_ == Phase::between || (phase_ == Phase::starting && !task_))) {  // before it has begun
+    stop_requested_ = true;
+    if (timer_) stop({});
+    return answer(asker, 200);
+  }
+  if (phase_ == Phase::starting && task_ && wants_end) {
     stop_requested_ = true;
     task_->abort({Errc::cancelled, "start " + shown() + ": interrupted", "", 0});
     return answer(asker, 200);
@@ -333,6 +339,7 @@ void Monitor::update(const Asker& asker, const std::string& body) {
     restart_.set_policy(spec_.restart);
   }
   apply_update(spec_, *wanted);
+  if (phase_ == Phase::starting) late_limits_ = plan_limits(spec_limits(spec_));
   if (!has_program()) return answer(asker, 200);
   task_->agent().set_limits(plan_limits(*wanted),
                             [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
