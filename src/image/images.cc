@@ -76,7 +76,8 @@ struct Images::Impl {
     store::Database::Transaction transaction = TRY(store->begin());
     auto now = store->images().find(seen.id);
     if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
-    if (!now || image::familiar_names(now->tags) != seen.tags || TRY(store->containers().count_of_image(now->id)) > 0) return false;
+    if (!now || image::familiar_names(now->tags) != seen.tags || TRY(store->containers().count_of_image(now->id)) > 0)
+      return false;
     TRY(store->images().remove(now->id, removal_events(*now, {seen.tags, seen.id})));
     TRY(commit(std::move(transaction)));
     return true;

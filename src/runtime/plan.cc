@@ -64,6 +64,30 @@ Result<> check_cpus(double cpus) {
               "more than 0, as 2 or 0.5");
 }
 
+constexpr std::string_view limit_names[] = {"core",    "cpu",      "data",   "fsize",      "locks",
+                                            "memlock", "msgqueue", "nice",   "nofile",     "nproc",
+                                            "rss",     "rtprio",   "rttime", "sigpending", "stack"};
+
+// The agent knows them, too, but what is wrong with a container is better said when it is made.
+Result<> check_settings(const ContainerSpec& spec) {
+  for (const Ulimit& limit : spec.ulimits)
+    if (std::ranges::find(limit_names, limit.name) == std::end(limit_names))
+      return fail(Errc::invalid_argument, fmt::format("use ulimit \"{}\": there is none of that name", limit.name),
+                  "nofile, nproc, core, stack and others of setrlimit(2)");
+  for (const auto* list : {&spec.cap_add, &spec.cap_drop})
+    for (const std::string& name : *list)
+      if (name.empty() || !std::ranges::all_of(name, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+          }))
+        return fail(Errc::invalid_argument, fmt::format("use capability \"{}\": that is no name of one", name),
+                    "NET_ADMIN, CAP_NET_ADMIN or ALL: see capabilities(7)");
+  for (const auto& [name, value] : spec.sysctls)
+    if (!name.starts_with("net.") && !name.starts_with("fs.mqueue.") && !name.starts_with("kernel."))
+      return fail(Errc::invalid_argument, fmt::format("use sysctl \"{}\": it is not one of a container's own", name),
+                  "net.*, fs.mqueue.* and kernel.{msg*,sem,shm*}");
+  return {};
+}
+
 // Of each 100 ms; 0 = all. The kernel takes no less than a millisecond.
 uint64_t plan_cpu_quota_us(double cpus) {
   return cpus < std::ceil(cpus) ? std::max<uint64_t>(1'000, static_cast<uint64_t>(cpus * 100'000)) : 0;
@@ -181,6 +205,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   container.no_new_privileges = spec.no_new_privileges;
   container.cap_add = spec.cap_add;
   container.cap_drop = spec.cap_drop;
+  TRY(check_settings(spec));
   for (const Ulimit& limit : spec.ulimits) container.ulimits.push_back({limit.name, limit.soft, limit.hard});
   for (const auto& [name, value] : spec.sysctls) container.sysctls.push_back({name, value});
 

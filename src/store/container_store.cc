@@ -340,7 +340,7 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   ::unlink(paths_.control_socket(id).c_str());
   TRY(update(*now));
   ::futimens(lock->fd(), nullptr);  // who waits for it to be put right watches the lock
-  if (between) return {};  // that one's end has been told
+  if (between) return {};           // that one's end has been told
   return EventStore(database_, paths_)
       .record({.time_ns = now->finished_ns,
                .type = "container",
