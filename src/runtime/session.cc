@@ -88,9 +88,11 @@ void Session::on_signal(int signal) {
   if (ended_) return interrupt ? waiter_->loop().stop() : void();  // only output that nobody reads is still to come
   auto ignore = [](Result<std::string>) {};
   if (!exec_id_.empty()) return client_->agent().kill(exec_id_, signal, [](Result<>) {});
-  if (interrupt && ++interrupts_ >= last_interrupt)
+  if (interrupt && ++interrupts_ >= last_interrupt) {
+    given_up_ = true;
     return client_->call("POST", "/monitor/stop",
                          encode_stop({.signal = SIGKILL, .timeout = std::chrono::milliseconds(0)}), ignore);
+  }
   if (running_ || interrupt || signal == SIGHUP)
     client_->call("POST", "/monitor/kill/" + std::to_string(signal), "", ignore);
 }
@@ -191,6 +193,7 @@ Result<AttachResult> Session::wait() {
   AttachResult result{.exit = {}, .output_error = stdio_->output_error()};
   if (result.output_error.empty()) result.output_error = output_lost_;
   stdio_.reset();  // gives the terminal back
+  if (given_up_) return fail(Errc::cancelled, "run container: interrupted");
   if (!exit_) return result;
   result.exit = TRY(std::move(*exit_));
   return result;

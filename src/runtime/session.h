@@ -65,7 +65,8 @@ class Session {
   bool tty_ = false;
   bool running_ = false;
   int interrupts_ = 0;
-  std::string exec_id_;  // empty: it is the first process
+  bool given_up_ = false;  // ended by force: what the program's end was is nobody's matter
+  std::string exec_id_;    // empty: it is the first process
   std::unique_ptr<Waiter<AttachResult>> waiter_;
   std::unique_ptr<ControlClient> client_;
   std::unique_ptr<ProcessPeer> exec_peer_;

@@ -19,7 +19,7 @@ class Logs(ContainerTest):
         self.wait(name)
 
     def test_of_one_that_has_ended(self):
-        self.ran('dead', 'echo one; echo two >&2; sleep 0.1; echo three; printf partial')
+        self.ran('dead', 'echo one; echo two >&2; sleep 0.1; echo three; sleep 0.1; printf partial')
         result = self.diatom('logs', 'dead')
         self.assertEqual((result.stdout, result.stderr), (b'one\nthree\npartial', b'two\n'))
         self.assertEqual(self.diatom('logs', '-f', 'dead').stdout, b'one\nthree\npartial')
@@ -68,7 +68,7 @@ class Logs(ContainerTest):
         files = [f for f in folder.iterdir() if f.name.startswith('container.log')]
         self.assertEqual(len(files), 3)
         self.assertLess(sum(f.stat().st_size for f in files), 3 * 110 * 1024)
-        lines = self.logs('much').split()
+        lines = self.logs('much').split()[1:]  # the oldest file may begin in the middle of a line
         self.assertEqual(lines, [str(n) for n in range(200000 - len(lines), 200000)])
         self.assertGreater(len(lines), 1000)
         self.assertEqual(self.logs('much', '-n', '2'), '199998\n199999\n')
