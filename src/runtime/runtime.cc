@@ -2,6 +2,7 @@
 
 #include "base/unix_socket.h"
 #include "runtime/container_events.h"
+#include "net/host_ports.h"
 #include "runtime/create.h"
 #include "runtime/launch.h"
 #include "runtime/monitor/health.h"
@@ -167,6 +168,8 @@ Result<RunResult> Runtime::run(const ContainerSpec& spec, const RunOptions& opti
   auto engines = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines, spec.engine));
   static_cast<void>(TRY(vm::find_guest_kernel(impl_->store->paths().kernels())));
+  // Chosen again at the start; but a port that is taken now needs no container to be said.
+  if (spec.network != "none") static_cast<void>(TRY(net::choose_host_ports(spec.ports)));
   if (stage) stage("image");
   CreatedContainer created = TRY(create(spec));
   if (stage) stage("upper");

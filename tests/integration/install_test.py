@@ -48,7 +48,7 @@ class Install(unittest.TestCase):
         names = {str(path.relative_to(self.destdir)) for path in files}
         self.assertLessEqual({'usr/local/bin/diatom', 'usr/local/share/diatom/guest/agent.ext4'}, names)
         for name in names:
-            self.assertTrue(name.startswith(('usr/local/bin/', 'usr/local/share/', 'usr/local/include/', 'usr/local/lib/')), name)
+            self.assertTrue(name.startswith(('usr/local/bin/', 'usr/local/libexec/', 'usr/local/share/', 'usr/local/include/', 'usr/local/lib/')), name)
         for path in files:
             mode = path.stat().st_mode
             self.assertTrue(mode & stat.S_IROTH and not mode & stat.S_IWOTH, path)
