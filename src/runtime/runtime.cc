@@ -1,8 +1,8 @@
 #include "diatom/runtime.h"
 
 #include "base/unix_socket.h"
-#include "runtime/container_events.h"
 #include "net/host_ports.h"
+#include "runtime/container_events.h"
 #include "runtime/create.h"
 #include "runtime/launch.h"
 #include "runtime/monitor/health.h"

@@ -3,6 +3,7 @@
 known of it afterwards."""
 import pathlib
 import subprocess
+import time
 import sys
 import tempfile
 
@@ -292,7 +293,7 @@ class Restarting(ContainerTest):
         self.assertEqual(self.status('again'), 'exited')
 
     def test_by_hand(self):
-        self.up('box', f'echo run >> /root/runs; trap "exit 6" TERM; while :; do sleep 0.1; done', '--restart',
+        self.up('box', f'trap "exit 6" TERM; echo run >> /root/runs; while :; do sleep 0.1; done', '--restart',
                 'unless-stopped')
         before = self.inspect('box')
         self.diatom('restart', 'box')
@@ -308,7 +309,8 @@ class Restarting(ContainerTest):
         self.diatom('restart', '-t', '0', 'box')
         self.assertEqual(self.status('box'), 'running')
         # The program's own death is another matter.
-        with EventReader(self, '--filter', 'container=box') as events:
+        self.sh('box', 'until [ $(wc -l </root/runs) -ge 3 ]; do sleep 0.1; done')  # it listens to the signal
+        with EventReader(self, '--filter', 'container=box', '--since', str(time.time())) as events:
             self.sh('box', 'kill -TERM 1')
             self.assertEqual(events.next('die')['Actor']['Attributes']['exitCode'], '6')
             events.next('start')

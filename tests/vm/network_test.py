@@ -98,7 +98,7 @@ class NetworkTest(HomeTest):
 
     def ports(self, name: str = 'echo') -> list[dict]:
         (info,) = self.home.json('inspect', name)
-        return [{'Protocol': port.split('/')[1], 'HostAddress': bound['HostIp'], 'HostPort': int(bound['HostPort'])}
+        return [{'ContainerPort': int(port.split('/')[0]), 'Protocol': port.split('/')[1], 'HostAddress': bound['HostIp'], 'HostPort': int(bound['HostPort'])}
                 for port, all in info['NetworkSettings']['Ports'].items() for bound in all or []]
 
     def echoed(self, address: str, port: int, data: bytes) -> bytes:
