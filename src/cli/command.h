@@ -6,6 +6,9 @@
 
 #include "base/error.h"
 
+namespace diatom {
+struct AttachResult;
+}
 namespace CLI {
 class App;
 }
@@ -25,6 +28,9 @@ struct Invocation {
 
 // "diatom: message" and the hint below it, on stderr.
 void print_error(const Error& error);
+
+// The exit code of an attached program, after what there is to be said of its end and of lost output.
+int exit_code_of(const AttachResult& result);
 
 void add_run_command(CLI::App& app, Invocation& invocation);
 void add_create_command(CLI::App& app, Invocation& invocation);

@@ -25,7 +25,8 @@ std::string with_value(const std::string& entry) {
   return value != nullptr ? entry + "=" + value : entry;
 }
 
-Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
+// Of variables, or of labels: those have no values anywhere else.
+Result<> add_lines(std::vector<std::string>& lines, const std::string& path, bool variables) {
   std::string text = TRY(read_file(path, 16 << 20));
   size_t number = 0;
   for (size_t begin = 0; begin < text.size();) {
@@ -42,8 +43,8 @@ Result<> add_env_file(std::vector<std::string>& env, const std::string& path) {
       return fail(Errc::invalid_argument,
                   fmt::format("read env file {}: line {}: \"{}\" is no variable name", path, number, key));
     // One that is not set here leaves the image's alone. (--env takes it out: docker has both.)
-    std::string entry = with_value(line);
-    if (entry.find('=') != std::string::npos) env.push_back(std::move(entry));
+    std::string entry = variables ? with_value(line) : line;
+    if (!variables || entry.find('=') != std::string::npos) lines.push_back(std::move(entry));
   }
   return {};
 }
@@ -95,7 +96,7 @@ Result<> add_health(ContainerSpec& spec, const ContainerFlags& flags) {
     auto duration = parse_duration(text);
     if (!duration || *duration < 0)
       return fail(Errc::invalid_argument, fmt::format("parse duration \"{}\"", printable(text)), "write 30s or 1m30s");
-    out = std::chrono::nanoseconds(*duration);
+    if (*duration > 0) out = std::chrono::nanoseconds(*duration);  // 0 is docker's word for the default
     return {};
   };
   TRY(set(check.interval, flags.health_interval));
@@ -141,6 +142,12 @@ Result<> add_lifecycle(ContainerSpec& spec, const ContainerFlags& flags) {
 
 }  // namespace
 
+Result<std::string> parse_env(const std::string& entry) {
+  if (entry.empty() || entry.front() == '=')
+    return fail(Errc::invalid_argument, fmt::format("parse env \"{}\": the name is missing", entry), "write KEY=VALUE");
+  return with_value(entry);
+}
+
 Result<RestartPolicy> parse_restart_policy(const std::string& text) {
   static constexpr std::pair<std::string_view, RestartPolicy::Kind> words[] = {
       {"no", RestartPolicy::Kind::no},
@@ -171,15 +178,12 @@ Result<double> parse_cpus(const std::string& text) {
 
 Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_view verb) {
   ContainerSpec spec = flags.spec;
-  for (const auto& path : flags.env_files) TRY(add_env_file(spec.env, path));
+  for (const auto& path : flags.env_files) TRY(add_lines(spec.env, path, true));
   for (const auto& entry : flags.env) {
-    if (entry.empty() || entry.front() == '=')
-      return fail(Errc::invalid_argument, fmt::format("parse env \"{}\": the name is missing", entry),
-                  "write KEY=VALUE");
-    spec.env.push_back(with_value(entry));
+    spec.env.push_back(TRY(parse_env(entry)));
   }
   std::vector<std::string> labels;
-  for (const auto& path : flags.label_files) TRY(add_env_file(labels, path));
+  for (const auto& path : flags.label_files) TRY(add_lines(labels, path, false));
   labels.insert(labels.end(), flags.labels.begin(), flags.labels.end());
   for (const auto& label : labels) {
     size_t equals = label.find('=');

@@ -47,6 +47,8 @@ void add_container_flags(CLI::App& verb, ContainerFlags& flags);
 // `verb`: "run", for messages.
 Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_view verb);
 
+// "KEY=VALUE"; "KEY" alone takes the value of this process's environment (docker's rule).
+Result<std::string> parse_env(const std::string& entry);
 Result<RestartPolicy> parse_restart_policy(const std::string& text);
 Result<double> parse_cpus(const std::string& text);
 

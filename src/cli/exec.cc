@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/container_flags.h"
 #include "cli/options.h"
 #include "diatom/runtime.h"
 
@@ -20,14 +21,6 @@ struct Flags {
   std::vector<std::string> words;
 };
 
-int exit_code_of(const AttachResult& result) {
-  if (!result.exit) return 0;  // left by the detach keys
-  if (!result.exit->error.empty()) print_error({Errc::guest, result.exit->error, "", 0});
-  if (result.output_error.empty()) return result.exit->exit_code;
-  std::fputs(fmt::format("diatom: {}\n", result.output_error).c_str(), stderr);
-  return result.exit->exit_code != 0 ? result.exit->exit_code : 125;
-}
-
 Result<int> exec(Flags& flags) {
   if (flags.words.size() < 2)
     return fail(Errc::invalid_argument, "exec: no container or no program is named", "diatom exec CONTAINER COMMAND");
@@ -35,6 +28,11 @@ Result<int> exec(Flags& flags) {
   if (container.starts_with('-'))
     return fail(Errc::invalid_argument, "exec: unknown option " + container, "`diatom exec --help` lists them");
   flags.spec.argv.assign(flags.words.begin() + 1, flags.words.end());
+  for (std::string& entry : flags.spec.env) {
+    auto whole = parse_env(entry);
+    if (!whole) return std::unexpected(whole.error());
+    entry = std::move(*whole);
+  }
   if (flags.spec.tty && flags.interactive && !flags.detach && ::isatty(0) == 0)
     return fail(Errc::invalid_argument, "exec in " + container + ": the input device is not a TTY",
                 "leave -t out when stdin is a pipe or a file");
@@ -60,6 +58,14 @@ Result<int> attach(const Flags& flags) {
 }
 
 }  // namespace
+
+int exit_code_of(const AttachResult& result) {
+  if (!result.exit) return 0;  // left by the detach keys
+  if (!result.exit->error.empty()) print_error({Errc::guest, result.exit->error, "", 0});
+  if (result.output_error.empty()) return result.exit->exit_code;
+  std::fputs(fmt::format("diatom: {}\n", result.output_error).c_str(), stderr);
+  return result.exit->exit_code != 0 ? result.exit->exit_code : 125;
+}
 
 void add_exec_commands(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();

@@ -70,7 +70,7 @@ Result<int> start(const Flags& flags) {
   streams.forward_signals = true;
   streams.detach_keys = flags.detach_keys;
   AttachResult result = TRY(runtime.start_attached(flags.names.front(), {}, streams));
-  return result.exit ? result.exit->exit_code : 0;
+  return exit_code_of(result);
 }
 
 Result<int> wait(const Flags& flags) {

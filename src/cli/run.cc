@@ -67,7 +67,7 @@ Result<ProcessStreams> streams_of(const Flags& flags, const ContainerSpec& spec)
   streams.forward_signals = flags.sig_proxy;
   streams.detach_keys = flags.detach_keys;
   if (flags.attach.empty()) return streams;
-  streams.attach_stdin = streams.attach_stdout = streams.attach_stderr = false;
+  streams.attach_stdout = streams.attach_stderr = false;  // -i is a wish of its own
   for (const auto& word : flags.attach) {
     bool* known = word == "stdin"    ? &streams.attach_stdin
                   : word == "stdout" ? &streams.attach_stdout

@@ -88,6 +88,9 @@ Result<std::vector<std::string>> Runtime::update(std::string_view reference, con
   TRY(check_update(options));
   store::ContainerRecord container = TRY(impl_->find_true(reference));
   ContainerSpec spec = TRY(decode_spec(container.wanted));
+  if (options.restart && options.restart->kind != RestartPolicy::Kind::no && spec.auto_remove)
+    return fail(Errc::invalid_argument,
+                "update container \"" + container.name + "\": it is to be removed at its end, and cannot be restarted");
   ContainerSpec before = spec;
   apply_update(spec, options);
   auto transaction = TRY(impl_->store->begin());
@@ -209,7 +212,12 @@ Result<std::string> Runtime::remove_container(std::string_view reference, bool f
   if (!lock && !force)
     return fail(Errc::invalid_argument, "remove container \"" + record.name + "\": it is running",
                 "`diatom stop` it first, or use --force");
-  if (!lock) lock = TRY(containers.take_from_owner(record.id));
+  if (!lock) {
+    lock = TRY(containers.take_from_owner(record.id));
+    // Its monitor cannot say it any more.
+    if (auto now = containers.find(record.id); now && store::has_owner(*now))
+      record_container_event(*impl_->store, "die", *now, {{"exitCode", "137"}});
+  }
   TRY(containers.erase(record.id));
   record_container_event(*impl_->store, "destroy", record);
   return record.id;

@@ -85,6 +85,9 @@ void add_host_cost(ContainerStats& stats, const store::ContainerRecord& containe
   }
 }
 
+// What a guest says is foreign: seconds that fit as nanoseconds.
+constexpr uint64_t latest_time = INT64_MAX / 1'000'000'000;
+
 ProcessInfo process_of(const channel::ProcessEntry& entry) {
   ProcessInfo process{.pid = static_cast<int64_t>(entry.pid),
                       .ppid = static_cast<int64_t>(entry.ppid),
@@ -92,7 +95,7 @@ ProcessInfo process_of(const channel::ProcessEntry& entry) {
                       .user = entry.user,
                       .state = entry.state.empty() ? '?' : entry.state.front(),
                       .tty = entry.tty,
-                      .started_ns = static_cast<int64_t>(entry.start_time) * 1'000'000'000,
+                      .started_ns = static_cast<int64_t>(std::min(entry.start_time, latest_time)) * 1'000'000'000,
                       .cpu_ms = entry.cpu_ms,
                       .cpu_permille = entry.cpu_permille,
                       .vsz_bytes = entry.vsz_kib << 10,
@@ -158,14 +161,12 @@ Result<std::vector<Result<ContainerStats>>> Runtime::stats(const std::vector<std
                        [&](const Result<std::string>& answer) { answered(one, read_stats(answer)); });
       return {};
     };
-    one.result = fail(Errc::timeout,
-                      "measure container "
-                      " + reference + "
-                      ": it does not answer");
+    one.result = fail(Errc::timeout, "measure container \"" + reference + "\": it does not answer");
     if (auto asked = ask(); !asked) answered(one, std::unexpected(asked.error()));
   }
   waiter->loop().after(deadline, [&] { waiter->done(true); });
   if (pending > 0) TRY(waiter->wait());
+  if (references.empty() && impl_->interrupt->raised()) return fail(Errc::cancelled, "interrupted");
   std::vector<Result<ContainerStats>> results;
   for (const auto& one : all) {
     if (one->result) {

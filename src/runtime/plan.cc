@@ -257,6 +257,10 @@ void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& f
 
 Result<> check_update(const UpdateOptions& update) {
   if (update.cpus) TRY(check_cpus(*update.cpus));
+  if (update.memory_bytes && *update.memory_bytes < least_memory)
+    return fail(Errc::invalid_argument,
+                fmt::format("update memory to {}: too little", format_size(*update.memory_bytes)),
+                fmt::format("{} is the least that a guest boots with", format_size(least_memory)));
   return {};
 }
 

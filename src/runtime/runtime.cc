@@ -158,7 +158,9 @@ Result<AttachResult> Runtime::start_attached(std::string_view reference, const S
   store::ContainerRecord container = TRY(impl_->find(reference));
   ContainerSpec spec = TRY(decode_spec(container.wanted));
   HeldSignals signals(streams.forward_signals);
-  return impl_->start_attached(container, options, streams, spec.tty, signals);
+  ProcessStreams wanted = streams;
+  wanted.attach_stdin = streams.attach_stdin && spec.open_stdin;
+  return impl_->start_attached(container, options, wanted, spec.tty, signals);
 }
 
 Result<RunResult> Runtime::run(const ContainerSpec& spec, const RunOptions& options) {
@@ -217,7 +219,7 @@ Result<AttachResult> Runtime::attach(std::string_view reference, const ProcessSt
 namespace {
 
 Result<channel::ProcessConfig> exec_process(const ExecSpec& spec, const ProcessStreams& streams) {
-  if (spec.argv.empty()) return fail(Errc::invalid_argument, "exec: no program is named");
+  if (spec.argv.empty() || spec.argv.front().empty()) return fail(Errc::invalid_argument, "exec: no program is named");
   channel::ProcessConfig process;
   process.argv = spec.argv;
   process.env = spec.env;

@@ -76,7 +76,7 @@ Result<> Session::pass_signals_on() {
     // The C library keeps a few for itself, and refuses them.
     struct sigaction now{};
     if (std::ranges::find(own_signals, signal) != std::end(own_signals)) continue;
-    if (::sigaction(signal, nullptr, &now) < 0) continue;
+    if (::sigaction(signal, nullptr, &now) < 0 || now.sa_handler == SIG_IGN) continue;  // nohup's wish, too
     TRY(waiter_->loop().on_signal(signal, [this](int number) { on_signal(number); }));
   }
   return {};
@@ -87,9 +87,10 @@ void Session::on_signal(int signal) {
   bool interrupt = signal == SIGINT || signal == SIGTERM;
   if (ended_) return interrupt ? waiter_->loop().stop() : void();  // only output that nobody reads is still to come
   auto ignore = [](Result<std::string>) {};
+  if (interrupt && ++interrupts_ >= last_interrupt) given_up_ = true;
+  if (!exec_id_.empty() && given_up_) return waiter_->loop().stop();
   if (!exec_id_.empty()) return client_->agent().kill(exec_id_, signal, [](Result<>) {});
-  if (interrupt && ++interrupts_ >= last_interrupt) {
-    given_up_ = true;
+  if (given_up_) {
     return client_->call("POST", "/monitor/stop",
                          encode_stop({.signal = SIGKILL, .timeout = std::chrono::milliseconds(0)}), ignore);
   }

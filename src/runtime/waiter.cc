@@ -1,6 +1,7 @@
 #include "runtime/waiter.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "base/platform/platform.h"
@@ -14,5 +15,10 @@ Result<std::unique_ptr<Interrupt>> Interrupt::create() {
 }
 
 void Interrupt::raise() { [[maybe_unused]] ssize_t ignored = ::write(write_end_.get(), "", 1); }
+
+bool Interrupt::raised() const {
+  pollfd event{read_end_.get(), POLLIN, 0};
+  return ::poll(&event, 1, 0) > 0;
+}
 
 }  // namespace diatom

@@ -13,7 +13,8 @@ namespace diatom {
 class Interrupt {
  public:
   static Result<std::unique_ptr<Interrupt>> create();
-  void raise();                                     // async-signal-safe
+  void raise();  // async-signal-safe
+  bool raised() const;
   int pollable() const { return read_end_.get(); }  // readable once raised
 
  private:

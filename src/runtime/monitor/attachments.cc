@@ -108,6 +108,12 @@ void Attachments::end(Output output) {
   }
 }
 
+void Attachments::let_run() {
+  hold_log();
+  let_run_ = true;
+  give_credit();
+}
+
 void Attachments::hold_log() {
   Walk walk(*this);
   for (Client& client : clients_)
@@ -124,7 +130,7 @@ bool Attachments::is_at_risk(const Client& client) const {
 }
 
 void Attachments::give_credit() {
-  if (std::ranges::any_of(clients_, [this](const Client& client) { return is_at_risk(client); })) return;
+  if (!let_run_ && std::ranges::any_of(clients_, [this](const Client& client) { return is_at_risk(client); })) return;
   for (Output output : {Output::stdout_stream, Output::stderr_stream})
     if (size_t bytes = std::exchange(owed_[static_cast<size_t>(output)], 0); bytes > 0)
       handlers_.consume(output, bytes);

@@ -37,7 +37,11 @@ class Attachments {
   // What the program has written goes to the log and to everybody.
   void output(channel::Output output, std::span<const std::byte> data);
   void end(channel::Output output);  // nothing more comes of this run
-  void hold_log();                   // before it is removed: those who are behind get the rest of it all the same
+  // From here on nobody is waited for: the program is to end. Whoever is behind gets the rest from files that are kept
+  // open for it.
+  void let_run();
+  void begin_run() { let_run_ = false; }
+  void hold_log();  // before it is removed: those who are behind get the rest of it all the same
   // Whether somebody has yet to get something.
   bool drained() const;
 
@@ -80,6 +84,7 @@ class Attachments {
   Handlers handlers_;
   std::list<Client> clients_;
   int walks_ = 0;
+  bool let_run_ = false;
   size_t owed_[2] = {0, 0};  // not consumed yet: the starter is too far behind
 };
 

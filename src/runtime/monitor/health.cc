@@ -61,8 +61,9 @@ void HealthChecker::probe() {
   id_ = make_container_id();
   current_ = {.started_ns = wall_clock_ns(), .ended_ns = 0, .exit_code = 0, .output = {}};
   auto mine = [this, alive = alive_, id = id_] { return *alive && id_ == id; };
-  auto output = [this, mine, id = id_](channel::Output stream, std::span<const std::byte> data) {
-    if (!mine()) return;
+  auto output = [this, mine, alive = alive_, id = id_](channel::Output stream, std::span<const std::byte> data) {
+    if (!*alive) return;
+    if (!mine()) return agent_.consumed(id, stream, data.size());
     size_t room = kept_output - std::min(kept_output, current_.output.size());
     current_.output.append(reinterpret_cast<const char*>(data.data()), std::min(room, data.size()));
     agent_.consumed(id, stream, data.size());
@@ -70,6 +71,9 @@ void HealthChecker::probe() {
   deadline_ = loop_.after(at_least_one(check_.timeout), [this] {
     deadline_.reset();
     agent_.kill(id_, SIGKILL, [](Result<>) {});
+    // What it has started may live on, with the pipes.
+    agent_.close_output(id_, channel::Output::stdout_stream);
+    agent_.close_output(id_, channel::Output::stderr_stream);
     ended(timed_out, "health check exceeded its timeout");
   });
   agent_.start_process(id_, process_,

@@ -79,7 +79,11 @@ Result<int> Monitor::run(UniqueFd& starter) {
         if (!begun_ && server_->is_alone()) loop_.stop();  // its starter has gone before it wanted anything
       });
   TRY(server_->listen(paths.control_socket(record_.id)));
-  for (int number : {SIGTERM, SIGINT, SIGHUP}) TRY(loop_.on_signal(number, [this](int) { stop({}); }));
+  for (int number : {SIGTERM, SIGINT, SIGHUP})
+    TRY(loop_.on_signal(number, [this](int) {
+      host_stops_ = true;
+      stop({});
+    }));
   record_.restarts = 0;
   record_.stopped = false;
   if (starter)
@@ -102,8 +106,11 @@ void Monitor::begin_run() {
   phase_ = Phase::starting;
   bool unwanted = stop_requested_ && !restart_requested_;  // stopped before it has begun
   stop_requested_ = restart_requested_ = false;
+  attachments_->begin_run();
+  kill_due_ = {};
   if (unwanted) {
     stop_requested_ = true;
+    record_.started_ns = 0;  // that run's end is this one's
     return ended(fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile"));
   }
   run_began_ = std::chrono::steady_clock::now();
@@ -249,6 +256,7 @@ void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
   if (!restart_requested_) ++record_.restarts;
   record_.state = "restarting";
   save(true);
+  if (start_error_ && !restart_requested_) tell(restart_askers_, 500, encode_error(*start_error_));
   tell_of_failed_start();
   std::string exit = encode_exit({record_.exit_code, record_.signal, record_.oom_killed, record_.error});
   tell(exit_askers_, 200, exit);
@@ -262,8 +270,8 @@ void Monitor::finish() {
   phase_ = Phase::done;
   bool failed = !record_.error.empty() && record_.started_ns == 0 && !ever_ran_;
   record_.state = failed ? "failed" : "exited";
-  record_.stopped = stop_requested_;
-  if (stop_requested_ && ever_ran_) emit("stop");
+  record_.stopped = stop_requested_ && !host_stops_;
+  if (!stop_askers_.empty() && ever_ran_) emit("stop");
   if (spec_.auto_remove) {
     attachments_->hold_log();
     emit("destroy");

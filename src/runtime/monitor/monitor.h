@@ -84,7 +84,8 @@ class Monitor {
   channel::StreamHandlers set_size(const Asker& asker, const std::string& path);
   static Asker asker_of(channel::Connection& client, StreamId stream);
   static channel::StreamHandlers wait_in(std::vector<Asker>& list, Asker asker);
-  channel::StreamHandlers with_body(const Asker& asker, std::function<void(std::string)> act);
+  channel::StreamHandlers with_body(const Asker& asker, std::function<void(std::string)> act,
+                                    size_t most_bytes = 64 << 10);
   void offer_input();
   void input_over(const std::shared_ptr<Input>& input);
   void stop(const StopRequest& request);
@@ -117,7 +118,9 @@ class Monitor {
   RestartDecision restart_;
   Phase phase_ = Phase::between;
   std::chrono::steady_clock::time_point run_began_;
-  std::optional<channel::Limits> late_limits_;  // that came while the guest was booting
+  std::optional<channel::Limits> late_limits_;      // that came while the guest was booting
+  std::chrono::steady_clock::time_point kill_due_;  // of a stop
+  bool host_stops_ = false;                         // it is the host that wants us to end, and nobody else
   bool begun_ = false;
   bool ever_ran_ = false;
   std::optional<std::pair<uint16_t, uint16_t>> size_;  // of the terminal: rows and columns, told before there is one

@@ -20,7 +20,8 @@ using channel::Connection;
 using channel::StreamHandlers;
 using channel::StreamId;
 
-constexpr size_t largest_body = 16 << 20;
+constexpr size_t largest_exec = 16 << 20;
+constexpr size_t largest_told_command = 4096;
 constexpr auto default_stop_timeout = 10s;
 constexpr auto after_kill = 10s;  // for the guest to end what was killed
 constexpr std::string_view kill_prefix = "/monitor/kill/";
@@ -33,7 +34,7 @@ constexpr std::string_view process_prefix = "/v1/processes/";
 
 StreamHandlers Monitor::route(Connection& client, StreamId stream, const channel::Request& request) {
   if (request.path.starts_with("/monitor/")) return route_own(client, stream, request);
-  if (!has_program()) {
+  if (!has_program() && phase_ != Phase::stopping) {
     if (request.path.starts_with(resize_prefix)) return set_size(asker_of(client, stream), request.path);
     refuse(asker_of(client, stream), not_running("ask"));
     return {};
@@ -120,8 +121,8 @@ StreamHandlers Monitor::wait_in(std::vector<Asker>& list, Asker asker) {
   return handlers;
 }
 
-StreamHandlers Monitor::with_body(const Asker& asker, std::function<void(std::string)> act) {
-  StreamHandlers handlers = channel::with_body(*asker->connection, asker->stream, largest_body, std::move(act));
+StreamHandlers Monitor::with_body(const Asker& asker, std::function<void(std::string)> act, size_t most_bytes) {
+  StreamHandlers handlers = channel::with_body(*asker->connection, asker->stream, most_bytes, std::move(act));
   handlers.on_close = [asker](bool) { asker->closed = true; };
   return handlers;
 }
@@ -214,21 +215,25 @@ StreamHandlers Monitor::route_process(Connection& client, StreamId stream, const
 }
 
 StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
-  return with_body(asker, [this, asker, id](const std::string& body) {
-    if (!has_program()) return refuse(asker, not_running("exec in"));
-    if (phase_ == Phase::paused)
-      return refuse(asker,
-                    {Errc::invalid_argument, "exec in " + shown() + ": it is paused", "`diatom unpause` it first", 0});
-    auto process = channel::decode_process_config(body);
-    if (!process) return refuse(asker, process.error());
-    std::string command;
-    for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
-    complete_exec(*process, plan_.monitor.process);
-    emit("exec_create: " + command, {{"execID", id}});
-    emit("exec_start: " + command, {{"execID", id}});
-    task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),
-                           [asker](const auto& response) { pass_on(asker, response); });
-  });
+  return with_body(
+      asker,
+      [this, asker, id](const std::string& body) {
+        if (!has_program()) return refuse(asker, not_running("exec in"));
+        if (phase_ == Phase::paused)
+          return refuse(
+              asker, {Errc::invalid_argument, "exec in " + shown() + ": it is paused", "`diatom unpause` it first", 0});
+        auto process = channel::decode_process_config(body);
+        if (!process) return refuse(asker, process.error());
+        std::string command;
+        for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
+        command.resize(std::min(command.size(), largest_told_command));
+        complete_exec(*process, plan_.monitor.process);
+        emit("exec_create: " + command, {{"execID", id}});
+        emit("exec_start: " + command, {{"execID", id}});
+        task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),
+                               [asker](const auto& response) { pass_on(asker, response); });
+      },
+      largest_exec);
 }
 
 StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& request, const std::string& id) {
@@ -265,9 +270,16 @@ void Monitor::stop(const StopRequest& request) {
     case Phase::stopping:
       break;
   }
+  auto due = std::chrono::steady_clock::now() + timeout;
+  if (phase_ == Phase::stopping && due >= kill_due_) {  // the first who asks is not made to wait longer by the second
+    if (timeout > 0ms) task_->kill(signal);
+    return;
+  }
+  kill_due_ = due;
   bool frozen = phase_ == Phase::paused;
   phase_ = Phase::stopping;
   set_state("stopping");
+  attachments_->let_run();
   if (timer_) loop_.cancel(*timer_);
   if (timeout > 0ms) {
     emit("kill", {{"signal", std::to_string(signal)}});
@@ -278,6 +290,7 @@ void Monitor::stop(const StopRequest& request) {
 }
 
 void Monitor::kill_for_good() {
+  kill_due_ = {};
   emit("kill", {{"signal", std::to_string(SIGKILL)}});
   task_->kill(SIGKILL);
   timer_ = loop_.after(after_kill, [this] {
