@@ -180,7 +180,9 @@ Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_vi
   ContainerSpec spec = flags.spec;
   for (const auto& path : flags.env_files) TRY(add_lines(spec.env, path, true));
   for (const auto& entry : flags.env) {
-    spec.env.push_back(TRY(parse_env(entry)));
+    auto whole = parse_env(entry);
+    if (!whole) return std::unexpected(whole.error());
+    spec.env.push_back(std::move(*whole));
   }
   std::vector<std::string> labels;
   for (const auto& path : flags.label_files) TRY(add_lines(labels, path, false));

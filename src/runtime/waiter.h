@@ -28,14 +28,18 @@ class Waiter {
   static Result<std::unique_ptr<Waiter>> create(const Interrupt& interrupt) {
     std::unique_ptr<Waiter> waiter(new Waiter());
     waiter->loop_ = TRY(EventLoop::create());
-    waiter->loop_->on_readable(interrupt.pollable(),
-                               [raw = waiter.get()] { raw->done(fail(Errc::cancelled, "interrupted")); });
+    waiter->loop_->on_readable(interrupt.pollable(), [raw = waiter.get()] { raw->give_up(); });
     return waiter;
   }
   EventLoop& loop() { return *loop_; }
   // The first answer counts.
   void done(Result<T> result) {
     if (!result_) result_ = std::move(result);
+    loop_->stop();
+  }
+  // Not by way of done(): GCC 12 takes the Result that would be passed for one that was never made.
+  void give_up() {
+    if (!result_) result_.emplace(std::unexpected(Error{Errc::cancelled, "interrupted", "", 0}));
     loop_->stop();
   }
   bool is_done() const { return result_.has_value(); }
