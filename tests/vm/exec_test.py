@@ -306,7 +306,7 @@ class Foreground(ContainerTest):
                 reader.until(b'int\n')
             reader.process.send_signal(signal.SIGINT)
             reader.rest()
-            self.assertEqual(reader.process.wait(DEADLINE), 137)
+            self.assertEqual(reader.process.wait(DEADLINE), 130)
         self.assertEqual(self.home.containers(), [])
 
     def test_detached_by_its_keys_it_goes_on(self):
