@@ -110,7 +110,7 @@ Result<> Events::Impl::read(const EventQuery& query, const std::function<bool(co
   TRY(check_filters(query));
   last_seq = query.only_new ? TRY(store->events().last_seq()) : 0;
   if (query.follow) return follow(query, handler);
-  TRY(hand_out(query, handler));
+  static_cast<void>(TRY(hand_out(query, handler)));
   return {};
 }
 

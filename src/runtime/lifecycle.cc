@@ -122,7 +122,7 @@ Result<> await_change(const Interrupt& interrupt, platform::FileWatch& watch) {
     watch.drain();
     waiter->done(true);
   });
-  TRY(waiter->wait());
+  static_cast<void>(TRY(waiter->wait()));
   return {};
 }
 

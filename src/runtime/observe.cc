@@ -165,7 +165,7 @@ Result<std::vector<Result<ContainerStats>>> Runtime::stats(const std::vector<std
     if (auto asked = ask(); !asked) answered(one, std::unexpected(asked.error()));
   }
   waiter->loop().after(deadline, [&] { waiter->done(true); });
-  if (pending > 0) TRY(waiter->wait());
+  if (pending > 0) static_cast<void>(TRY(waiter->wait()));
   if (references.empty() && impl_->interrupt->raised()) return fail(Errc::cancelled, "interrupted");
   std::vector<Result<ContainerStats>> results;
   for (const auto& one : all) {

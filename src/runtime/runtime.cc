@@ -127,7 +127,7 @@ Result<> Runtime::Impl::start_detached(const std::string& id, const StartOptions
     if (stage) stage(line.stage);
     if (line.stage == started_stage) waiter->done(true);
   });
-  TRY(waiter->wait());
+  static_cast<void>(TRY(waiter->wait()));
   return {};
 }
 
