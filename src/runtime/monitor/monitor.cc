@@ -162,6 +162,9 @@ Result<> Monitor::prepare_run() {
                         .on_output_end = {},
                         .on_stdin_writable = [this] { offer_input(); },
                         .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
+  // Before there is anything to be stopped: whoever wants to must see that there is somebody to ask. (What reaches the
+  // disk is written below, with the VMM's pid.)
+  save();
   plan_.monitor.machine.held_lock = lock_->fd();
   task_ = std::make_unique<Task>(loop_, plan_.monitor, std::move(handlers));
   TRY(task_->start(*engine.engine));
