@@ -6,18 +6,18 @@
 #include <string>
 #include <string_view>
 
-#include "channel/connection.h"
+#include "channel/body.h"
 #include "channel/messages.h"
 
 namespace diatom::agent {
 
-void answer(channel::Connection& connection, channel::StreamId stream, int status, std::string_view body = {});
+using channel::answer;
 void refuse(channel::Connection& connection, channel::StreamId stream, const channel::StartFailure& why);
 inline void answer_result(channel::Connection& connection, channel::StreamId stream, const Result<>& result) {
   result ? answer(connection, stream, 200) : refuse(connection, stream, {125, result.error().message});
 }
 
-// Collects the request's body, then calls `act`.
+// As channel::with_body(), with the agent's limit.
 channel::StreamHandlers with_body(channel::Connection& connection, channel::StreamId stream,
                                   std::function<void(std::string)> act);
 

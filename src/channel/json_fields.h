@@ -2,6 +2,8 @@
 // passed to. Strings are bytes; what is missing keeps its default; the first field that is wrong is remembered.
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -26,13 +28,26 @@ class FieldWriter {
     object_[name] = std::move(list);
   }
   template <class Number>
-    requires std::is_integral_v<Number>
+    requires std::is_arithmetic_v<Number>
   void operator()(const char* name, Number value) {
     object_[name] = value;
   }
-  template <class Number>
-  void operator()(const char* name, const std::optional<Number>& value) {
-    if (value) object_[name] = *value;
+  template <class Rep, class Period>
+  void operator()(const char* name, std::chrono::duration<Rep, Period> value) {
+    object_[name] = value.count();
+  }
+  template <class Value>
+  void operator()(const char* name, const std::optional<Value>& value) {
+    if (value) (*this)(name, *value);
+  }
+  void operator()(const char* name, const std::map<std::string, std::string>& value) {
+    nlohmann::json pairs = nlohmann::json::array();  // keys are bytes, too
+    for (const auto& [key, entry] : value) pairs.push_back({encode_bytes(key), encode_bytes(entry)});
+    object_[name] = std::move(pairs);
+  }
+  template <class Enum>
+  void enumerator(const char* name, Enum value, Enum) {
+    object_[name] = static_cast<unsigned>(value);
   }
   template <class Number>
     requires std::is_integral_v<Number>
@@ -91,9 +106,36 @@ class FieldReader {
     else
       wrong(name);
   }
-  template <class Number>
-  void operator()(const char* name, std::optional<Number>& out) {
+  void operator()(const char* name, double& out) {
+    const auto* value = find(name);
+    if (value == nullptr) return;
+    if (!value->is_number()) return wrong(name);
+    out = value->get<double>();
+  }
+  template <class Rep, class Period>
+  void operator()(const char* name, std::chrono::duration<Rep, Period>& out) {
+    Rep count = out.count();
+    (*this)(name, count);
+    out = std::chrono::duration<Rep, Period>(count);
+  }
+  template <class Value>
+  void operator()(const char* name, std::optional<Value>& out) {
     if (find(name) != nullptr) (*this)(name, out.emplace());
+  }
+  void operator()(const char* name, std::map<std::string, std::string>& out) {
+    each(name, [&](const nlohmann::json& pair) {
+      std::string key;
+      if (!pair.is_array() || pair.size() != 2 || !decode_bytes(pair[0], key) || !decode_bytes(pair[1], out[key]))
+        wrong(name);
+    });
+  }
+  // One of the enumerators from 0 to `last`.
+  template <class Enum>
+  void enumerator(const char* name, Enum& out, Enum last) {
+    auto number = static_cast<unsigned>(out);
+    (*this)(name, number);
+    if (number > static_cast<unsigned>(last)) return wrong(name);
+    out = static_cast<Enum>(number);
   }
   void operator()(const char* name, std::vector<std::string>& out) {
     each(name, [&](const nlohmann::json& entry) {

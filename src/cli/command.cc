@@ -63,7 +63,6 @@ int report(const Error& error, const Invocation& invocation) {
 
 }  // namespace
 
-// Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.
 void print_error(const Error& error) {
   std::fflush(stdout);  // what was said before comes before, also where both are one file
   // Not fmt::print, which throws when stderr cannot be written: the exit code tells in any case.

@@ -85,16 +85,6 @@ void print_warning(std::string_view warning) {
   if (::isatty(2) != 0) fmt::print(stderr, "diatom: {}\n", warning);
 }
 
-int exit_code_of(const RunResult& result) {
-  if (!result.end.exit) return 0;  // left by the detach keys
-  const ExitInfo& exit = *result.end.exit;
-  if (!exit.error.empty()) print_error({Errc::guest, exit.error, "", 0});
-  if (result.end.output_error.empty()) return exit.exit_code;
-  // What the program says of itself counts; but a success that nobody got to see is none.
-  std::fputs(fmt::format("diatom: {}\n", result.end.output_error).c_str(), stderr);  // which may be full, too
-  return exit.exit_code != 0 ? exit.exit_code : 125;
-}
-
 Result<int> run(Flags& flags) {
   ContainerSpec spec = TRY(container_spec(flags.container, "run"));
   spec.stdin_once = spec.open_stdin && !flags.detach;
@@ -125,7 +115,7 @@ Result<int> run(Flags& flags) {
     fmt::print("{}\n", result.id);
     return 0;
   }
-  return exit_code_of(result);
+  return exit_code_of(result.end);
 }
 
 Result<int> create(Flags& flags) {

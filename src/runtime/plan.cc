@@ -127,7 +127,7 @@ std::string plan_mac(const std::string& id) {
 
 Result<> plan_network(const PlanInput& input, Plan& plan) {
   const ContainerSpec& spec = input.spec;
-  channel::ContainerConfig& container = plan.monitor.container;
+  channel::ContainerConfig& container = plan.task.container;
   bool connected = TRY(has_network(spec));
   for (const auto& entry : spec.extra_hosts) container.extra_hosts.push_back(TRY(net::hosts_line(entry)));
   vm::UserNetwork network;
@@ -148,7 +148,7 @@ Result<> plan_network(const PlanInput& input, Plan& plan) {
     network.forwards.push_back({port.protocol, port.host_address, port.host_port, port.container_port});
     if (port.protocol == "udp") config.published_udp.push_back(port.container_port);
   }
-  plan.monitor.machine.network = std::move(network);
+  plan.task.machine.network = std::move(network);
   container.network = std::move(config);
   return {};
 }
@@ -186,7 +186,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   std::string hostname = spec.hostname.empty() ? input.id.substr(0, 12) : spec.hostname;
   TRY(check_host_name(hostname));
 
-  channel::ContainerConfig& container = plan.monitor.container;
+  channel::ContainerConfig& container = plan.task.container;
   container.hostname = hostname;
   container.read_only = spec.read_only;
   container.has_upper = !input.upper.empty();
@@ -209,7 +209,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   for (const Ulimit& limit : spec.ulimits) container.ulimits.push_back({limit.name, limit.soft, limit.hard});
   for (const auto& [name, value] : spec.sysctls) container.sysctls.push_back({name, value});
 
-  channel::ProcessConfig& process = plan.monitor.process;
+  channel::ProcessConfig& process = plan.task.process;
   process.argv = plan_command(spec, input.image.defaults);
   process.env = plan_env(spec, input.image.defaults, hostname);
   process.cwd = !spec.working_dir.empty() ? spec.working_dir : input.image.defaults.working_dir;
@@ -220,7 +220,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   process.open_stdin = spec.open_stdin;
   process.groups = spec.group_add;
 
-  vm::MachineSpec& machine = plan.monitor.machine;
+  vm::MachineSpec& machine = plan.task.machine;
   machine.id = input.id;
   machine.vcpus = plan_vcpus(spec, input.host_cpus, plan.warnings);
   machine.memory_bytes = plan_memory(spec, plan.warnings);
@@ -234,7 +234,7 @@ Result<Plan> plan_container(const PlanInput& input) {
                              .extents = {{input.upper, spec.disk_bytes}},
                              .read_only = false,
                              .ephemeral = spec.auto_remove});
-  plan.monitor.keep_disk = !spec.auto_remove && !input.upper.empty();
+  plan.task.keep_disk = !spec.auto_remove && !input.upper.empty();
 
   const std::string& stop_signal = !spec.stop_signal.empty() ? spec.stop_signal : input.image.defaults.stop_signal;
   if (!stop_signal.empty()) plan.stop_signal = TRY(parse_signal(stop_signal));

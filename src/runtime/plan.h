@@ -25,7 +25,7 @@ struct PlanInput {
 };
 
 struct Plan {
-  TaskPlan monitor;
+  TaskPlan task;
   std::optional<HealthCheck> health;  // none to be run when empty
   int stop_signal = 15;
   std::vector<std::string> warnings;

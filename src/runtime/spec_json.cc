@@ -47,8 +47,8 @@ void add_origins(json& document, const ContainerSpec& spec, const Plan& plan, co
   document["Healthcheck"] = health_check(plan.health);
   std::string signal = !spec.stop_signal.empty() ? spec.stop_signal : image.stop_signal;
   document["StopSignal"] = signal.empty() ? "SIGTERM" : signal;
-  if (const auto& network = plan.monitor.machine.network) document["MacAddress"] = network->mac;
-  if (const auto& network = plan.monitor.container.network) {
+  if (const auto& network = plan.task.machine.network) document["MacAddress"] = network->mac;
+  if (const auto& network = plan.task.container.network) {
     document["Gateway"] = network->gateway;
     document["IPPrefixLen"] = network->prefix;
   }
@@ -57,11 +57,11 @@ void add_origins(json& document, const ContainerSpec& spec, const Plan& plan, co
 }  // namespace
 
 std::string print_spec(const ContainerSpec& spec, const Plan& plan, const ImageDefaults& image) {
-  const channel::ProcessConfig& process = plan.monitor.process;
+  const channel::ProcessConfig& process = plan.task.process;
   json tmpfs = json::object();
   for (const auto& mount : spec.tmpfs) tmpfs[mount.path] = mount.options;
   json ports = json::array();
-  const auto& network = plan.monitor.machine.network;
+  const auto& network = plan.task.machine.network;
   if (network)
     for (const auto& forward : network->forwards)
       ports.push_back({{"HostAddress", forward.host_address},
@@ -75,14 +75,14 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan, const ImageD
                    {"Env", process.env},
                    {"WorkingDir", process.cwd},
                    {"User", process.user},
-                   {"Hostname", plan.monitor.container.hostname},
+                   {"Hostname", plan.task.container.hostname},
                    {"Tty", spec.tty},
                    {"OpenStdin", spec.open_stdin},
                    {"ReadonlyRootfs", spec.read_only},
                    {"Tmpfs", tmpfs},
                    {"Labels", spec.labels},
-                   {"Cpus", plan.monitor.machine.vcpus},
-                   {"Memory", plan.monitor.machine.memory_bytes},
+                   {"Cpus", plan.task.machine.vcpus},
+                   {"Memory", plan.task.machine.memory_bytes},
                    {"AutoRemove", spec.auto_remove}};
   add_origins(document, spec, plan, image);
   // Arguments and variables need not be UTF-8; a record is for reading, not for starting again.

@@ -10,8 +10,14 @@
 
 namespace diatom {
 
+// Of a restart policy, wherever it is written (channel/json_fields.h).
+inline constexpr auto restart_fields = [](auto& field, auto& policy) {
+  field.enumerator("kind", policy.kind, RestartPolicy::Kind::unless_stopped);
+  field("max_retries", policy.max_retries);
+};
+
 std::string encode_spec(const ContainerSpec& spec);
-// Errors: internal names the field; the record is damaged.
+// Errors: invalid_argument names the field; the record is damaged.
 Result<ContainerSpec> decode_spec(std::string_view text);
 
 // Ports as they are bound.

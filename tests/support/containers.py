@@ -101,10 +101,10 @@ class Reader:
 
 
 class EventReader(Reader):
-    """Follows the events of one container, or of all."""
+    """Follows the events of one container, or of all, from now on: also those that come before the reader is up."""
 
     def __init__(self, test: HomeTest, *options):
-        super().__init__(test, 'events', '--format', 'json', *options)
+        super().__init__(test, 'events', '--format', 'json', '--since', f'{time.time():.9f}', *options)
 
     def next(self, action: str) -> dict:
         """The next event whose action is, or begins with, `action`."""

@@ -2,8 +2,6 @@
 
 #include <signal.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/clock.h"
 #include "channel/json_fields.h"
 #include "runtime/names.h"
@@ -11,10 +9,6 @@
 namespace diatom {
 
 namespace {
-
-using channel::decode_bytes;
-using channel::encode_bytes;
-using nlohmann::json;
 
 constexpr size_t kept_probes = 5;
 constexpr size_t kept_output = 4096;
@@ -112,32 +106,27 @@ void HealthChecker::ended(int exit_code, const std::string& why) {
   schedule();
 }
 
-std::string encode_health(const HealthState& state) {
-  if (state.status.empty()) return "{}";
-  json log = json::array();
-  for (const HealthProbe& probe : state.log)
-    log.push_back({{"start_ns", probe.started_ns},
-                   {"end_ns", probe.ended_ns},
-                   {"exit_code", probe.exit_code},
-                   {"output", encode_bytes(probe.output)}});
-  return json{{"status", state.status}, {"failing_streak", state.failing_streak}, {"log", log}}.dump();
-}
+namespace {
+
+constexpr auto probe_fields = [](auto& field, auto& probe) {
+  field("start_ns", probe.started_ns);
+  field("end_ns", probe.ended_ns);
+  field("exit_code", probe.exit_code);
+  field("output", probe.output);
+};
+
+constexpr auto state_fields = [](auto& field, auto& state) {
+  field("status", state.status);
+  field("failing_streak", state.failing_streak);
+  field.list("log", state.log, probe_fields);
+};
+
+}  // namespace
+
+std::string encode_health(const HealthState& state) { return channel::encode_fields(state, state_fields); }
 
 HealthState decode_health(std::string_view text) {
-  json document = json::parse(text, nullptr, false);
-  HealthState state;
-  if (!document.is_object() || !document.contains("status") || !document["status"].is_string()) return state;
-  state.status = document["status"].get<std::string>();
-  state.failing_streak = document.value("failing_streak", 0U);
-  for (const json& entry : document.value("log", json::array())) {
-    if (!entry.is_object()) continue;
-    HealthProbe& probe = state.log.emplace_back(HealthProbe{.started_ns = entry.value("start_ns", int64_t{0}),
-                                                            .ended_ns = entry.value("end_ns", int64_t{0}),
-                                                            .exit_code = entry.value("exit_code", 0),
-                                                            .output = {}});
-    if (entry.contains("output")) decode_bytes(entry["output"], probe.output);
-  }
-  return state;
+  return channel::decode_fields<HealthState>("the health of a container", text, state_fields).value_or(HealthState());
 }
 
 }  // namespace diatom

@@ -142,8 +142,8 @@ Result<> Monitor::prepare_run() {
                               .host_cpus = platform::host_info().cpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
-  if (size_) std::tie(plan_.monitor.process.rows, plan_.monitor.process.cols) = *size_;
-  if (const auto& network = plan_.monitor.container.network) {
+  if (size_) std::tie(plan_.task.process.rows, plan_.task.process.cols) = *size_;
+  if (const auto& network = plan_.task.container.network) {
     record_.address = network->address;
     record_.ports = encode_ports(ports);
   }
@@ -165,8 +165,8 @@ Result<> Monitor::prepare_run() {
   // Before there is anything to be stopped: whoever wants to must see that there is somebody to ask. (What reaches the
   // disk is written below, with the VMM's pid.)
   save();
-  plan_.monitor.machine.held_lock = lock_->fd();
-  task_ = std::make_unique<Task>(loop_, plan_.monitor, std::move(handlers));
+  plan_.task.machine.held_lock = lock_->fd();
+  task_ = std::make_unique<Task>(loop_, plan_.task, std::move(handlers));
   TRY(task_->start(*engine.engine));
   record_.pid = task_->pid();
   offer_input();
@@ -194,7 +194,7 @@ void Monitor::started() {
 
 void Monitor::start_health() {
   if (!plan_.health) return;
-  health_ = std::make_unique<HealthChecker>(loop_, task_->agent(), *plan_.health, plan_.monitor.process,
+  health_ = std::make_unique<HealthChecker>(loop_, task_->agent(), *plan_.health, plan_.task.process,
                                             [this](const HealthState& state, bool changed) {
                                               record_.health = encode_health(state);
                                               save();

@@ -227,7 +227,7 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
         std::string command;
         for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
         command.resize(std::min(command.size(), largest_told_command));
-        complete_exec(*process, plan_.monitor.process);
+        complete_exec(*process, plan_.task.process);
         emit("exec_create: " + command, {{"execID", id}});
         emit("exec_start: " + command, {{"execID", id}});
         task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),

@@ -19,7 +19,7 @@ using channel::ExitReport;
 using test::FakeGuest;
 using test::GuestScript;
 
-// A monitor with a guest that is none, joined to descriptors as `run` does it.
+// A task with a guest that is none, joined to descriptors as `run` does it.
 class LocalStdioTest : public testing::Test {
  protected:
   LocalStdioTest() : loop_(test::loop_with_deadline()) { ::signal(SIGPIPE, SIG_IGN); }
@@ -32,7 +32,7 @@ class LocalStdioTest : public testing::Test {
     plan.process.argv = {"program"};
     plan.process.open_stdin = options.open_stdin;
     std::optional<Result<ExitReport>> end;
-    Task monitor(
+    Task task(
         *loop_, plan,
         {.on_stage = {},
          .on_started = [&] { stdio.started(); },
@@ -44,8 +44,8 @@ class LocalStdioTest : public testing::Test {
                end = std::move(report);
                stdio.drain([&] { loop_->stop(); });
              }});
-    stdio.attach(monitor);
-    EXPECT_TRUE(monitor.start(guest));
+    stdio.attach(task);
+    EXPECT_TRUE(task.start(guest));
     if (during_) during_(guest);
     EXPECT_TRUE(loop_->run());
     output_refused_ = guest.output_refused;

@@ -18,7 +18,7 @@ TEST(PlanEnvironment, TakesOutWhatIsNamedWithoutAValue) {
   auto plan = plan_container(
       {.id = std::string(64, 'a'), .spec = spec, .image = image, .kernel = {}, .directory = {}, .upper = {}});
   ASSERT_TRUE(plan) << plan.error().message;
-  const auto& env = plan->monitor.process.env;
+  const auto& env = plan->task.process.env;
   for (const char* name : {"IMAGE_SAYS", "PATH", "NOBODY_SAYS", "TWICE"})
     EXPECT_THAT(env, Not(Contains(StartsWith(name)))) << name;
   EXPECT_THAT(env, Contains("STAYS=yes"));

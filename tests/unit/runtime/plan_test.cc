@@ -81,70 +81,70 @@ TEST(PlanCommand, FollowsDockersTable) {
 
 TEST_F(PlanTest, DecidesEverythingOfAPlainContainer) {
   Plan plan = good();
-  const TaskPlan& monitor = plan.monitor;
+  const TaskPlan& task = plan.task;
   EXPECT_THAT(plan.warnings, IsEmpty());
-  EXPECT_THAT(monitor.process.argv, ElementsAre("/bin/sh"));
-  EXPECT_THAT(monitor.process.env, ElementsAre("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                               "HOSTNAME=0123456789ab"));
-  EXPECT_EQ(monitor.process.cwd, "/");
-  EXPECT_EQ(monitor.process.user, "");
-  EXPECT_FALSE(monitor.process.tty);
-  EXPECT_EQ(monitor.container.hostname, "0123456789ab");
-  EXPECT_EQ(monitor.container.cpu_quota_us, 0U);
-  EXPECT_TRUE(monitor.container.has_upper);
-  EXPECT_EQ(monitor.machine.vcpus, 2U);
-  EXPECT_EQ(monitor.machine.memory_bytes, 512U << 20);
-  EXPECT_EQ(monitor.machine.kernel.image, "/kernel");
-  ASSERT_EQ(monitor.machine.disks.size(), 2U);
-  EXPECT_EQ(monitor.machine.disks[0].serial, "root");
-  EXPECT_TRUE(monitor.machine.disks[0].read_only);
-  ASSERT_EQ(monitor.machine.disks[0].extents.size(), 2U);
-  EXPECT_EQ(monitor.machine.disks[0].extents[1].path, "/layers/1.data");
-  EXPECT_EQ(monitor.machine.disks[0].extents[1].bytes, 4096U);
-  EXPECT_EQ(monitor.machine.disks[1].serial, "upper");
-  EXPECT_FALSE(monitor.machine.disks[1].read_only);
-  EXPECT_FALSE(monitor.machine.disks[1].ephemeral);
-  EXPECT_EQ(monitor.machine.disks[1].extents[0].bytes, 64ULL << 30);
-  EXPECT_TRUE(monitor.keep_disk);
+  EXPECT_THAT(task.process.argv, ElementsAre("/bin/sh"));
+  EXPECT_THAT(task.process.env, ElementsAre("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                            "HOSTNAME=0123456789ab"));
+  EXPECT_EQ(task.process.cwd, "/");
+  EXPECT_EQ(task.process.user, "");
+  EXPECT_FALSE(task.process.tty);
+  EXPECT_EQ(task.container.hostname, "0123456789ab");
+  EXPECT_EQ(task.container.cpu_quota_us, 0U);
+  EXPECT_TRUE(task.container.has_upper);
+  EXPECT_EQ(task.machine.vcpus, 2U);
+  EXPECT_EQ(task.machine.memory_bytes, 512U << 20);
+  EXPECT_EQ(task.machine.kernel.image, "/kernel");
+  ASSERT_EQ(task.machine.disks.size(), 2U);
+  EXPECT_EQ(task.machine.disks[0].serial, "root");
+  EXPECT_TRUE(task.machine.disks[0].read_only);
+  ASSERT_EQ(task.machine.disks[0].extents.size(), 2U);
+  EXPECT_EQ(task.machine.disks[0].extents[1].path, "/layers/1.data");
+  EXPECT_EQ(task.machine.disks[0].extents[1].bytes, 4096U);
+  EXPECT_EQ(task.machine.disks[1].serial, "upper");
+  EXPECT_FALSE(task.machine.disks[1].read_only);
+  EXPECT_FALSE(task.machine.disks[1].ephemeral);
+  EXPECT_EQ(task.machine.disks[1].extents[0].bytes, 64ULL << 30);
+  EXPECT_TRUE(task.keep_disk);
 }
 
 TEST_F(PlanTest, KeepsNoDiskThatNobodyWillRead) {
   spec_.auto_remove = true;
-  EXPECT_FALSE(good().monitor.keep_disk);
-  EXPECT_TRUE(good().monitor.machine.disks[1].ephemeral);
+  EXPECT_FALSE(good().task.keep_disk);
+  EXPECT_TRUE(good().task.machine.disks[1].ephemeral);
   upper_.clear();
   spec_.auto_remove = false;
   spec_.read_only = true;
-  EXPECT_FALSE(good().monitor.keep_disk);
-  EXPECT_FALSE(good().monitor.container.has_upper);
-  EXPECT_TRUE(good().monitor.container.read_only);
-  EXPECT_EQ(good().monitor.machine.disks.size(), 1U);
+  EXPECT_FALSE(good().task.keep_disk);
+  EXPECT_FALSE(good().task.container.has_upper);
+  EXPECT_TRUE(good().task.container.read_only);
+  EXPECT_EQ(good().task.machine.disks.size(), 1U);
 }
 
 TEST_F(PlanTest, LayersTheEnvironmentAsDockerDoes) {
   image_.defaults.env = {"PATH=/image", "A=image", "B=image", "EMPTY="};
   spec_.env = {"A=spec", "HOSTNAME=other", "C=with=equals", "A=last"};
   spec_.tty = true;
-  EXPECT_THAT(good().monitor.process.env, ElementsAre("PATH=/image", "HOSTNAME=other", "TERM=xterm", "A=last",
-                                                      "B=image", "EMPTY=", "C=with=equals"));
+  EXPECT_THAT(good().task.process.env, ElementsAre("PATH=/image", "HOSTNAME=other", "TERM=xterm", "A=last", "B=image",
+                                                   "EMPTY=", "C=with=equals"));
 }
 
 TEST_F(PlanTest, TakesTheImagesDefaultsUnlessTheSpecSaysOtherwise) {
   image_.defaults.working_dir = "/srv";
   image_.defaults.user = "www";
-  EXPECT_EQ(good().monitor.process.cwd, "/srv");
-  EXPECT_EQ(good().monitor.process.user, "www");
+  EXPECT_EQ(good().task.process.cwd, "/srv");
+  EXPECT_EQ(good().task.process.user, "www");
   spec_.working_dir = "/tmp";
   spec_.user = "0:0";
   spec_.hostname = "web-1.example";
   spec_.tmpfs = {{"/run", "size=1m"}};
   spec_.open_stdin = true;
-  EXPECT_EQ(good().monitor.process.cwd, "/tmp");
-  EXPECT_EQ(good().monitor.process.user, "0:0");
-  EXPECT_EQ(good().monitor.container.hostname, "web-1.example");
-  EXPECT_THAT(good().monitor.process.env, Contains("HOSTNAME=web-1.example"));
-  EXPECT_EQ(good().monitor.container.tmpfs.at(0).options, "size=1m");
-  EXPECT_TRUE(good().monitor.process.open_stdin);
+  EXPECT_EQ(good().task.process.cwd, "/tmp");
+  EXPECT_EQ(good().task.process.user, "0:0");
+  EXPECT_EQ(good().task.container.hostname, "web-1.example");
+  EXPECT_THAT(good().task.process.env, Contains("HOSTNAME=web-1.example"));
+  EXPECT_EQ(good().task.container.tmpfs.at(0).options, "size=1m");
+  EXPECT_TRUE(good().task.process.open_stdin);
 }
 
 TEST_F(PlanTest, RoundsCpusUpLimitsThemAndClampsThemToTheHost) {
@@ -159,15 +159,15 @@ TEST_F(PlanTest, RoundsCpusUpLimitsThemAndClampsThemToTheHost) {
         Case{5, 4, 0, true}, Case{0.000'001, 1, 1'000, false}}) {
     spec_.cpus = asked;
     Plan plan = good();
-    EXPECT_EQ(plan.monitor.machine.vcpus, vcpus) << asked;
-    EXPECT_EQ(plan.monitor.container.cpu_quota_us, quota) << asked;
+    EXPECT_EQ(plan.task.machine.vcpus, vcpus) << asked;
+    EXPECT_EQ(plan.task.container.cpu_quota_us, quota) << asked;
     EXPECT_EQ(!plan.warnings.empty(), warned) << asked;
   }
 }
 
 TEST_F(PlanTest, RaisesMemoryToWhatAGuestBootsWithAndSaysSo) {
   spec_.memory_bytes = 1 << 20;
-  EXPECT_EQ(good().monitor.machine.memory_bytes, 128U << 20);
+  EXPECT_EQ(good().task.machine.memory_bytes, 128U << 20);
   EXPECT_THAT(good().warnings, ElementsAre(HasSubstr("1 MiB")));
   spec_.memory_bytes = 128 << 20;
   EXPECT_THAT(good().warnings, IsEmpty());
@@ -176,25 +176,25 @@ TEST_F(PlanTest, RaisesMemoryToWhatAGuestBootsWithAndSaysSo) {
 TEST_F(PlanTest, ConnectsAContainerUnlessItIsToHaveNoNetwork) {
   ports_ = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80},
             {.host_address = "0.0.0.0", .host_port = 5353, .container_port = 53, .protocol = "udp"}};
-  TaskPlan monitor = good().monitor;
-  ASSERT_TRUE(monitor.machine.network);
-  EXPECT_EQ(monitor.machine.network->mac, "02:01:23:45:67:89");
-  ASSERT_EQ(monitor.machine.network->forwards.size(), 2U);
-  EXPECT_EQ(monitor.machine.network->forwards[0].guest_port, 80);
-  EXPECT_EQ(monitor.machine.network->forwards[1].protocol, "udp");
-  ASSERT_TRUE(monitor.container.network);
-  EXPECT_EQ(monitor.container.network->address, "10.0.2.15");
-  EXPECT_EQ(monitor.container.network->gateway, "10.0.2.2");
-  EXPECT_EQ(monitor.container.network->resolver, "10.0.2.3");
-  EXPECT_THAT(monitor.container.network->published_udp, ElementsAre(53));
-  EXPECT_THAT(monitor.container.resolv_conf, ElementsAre("nameserver 10.0.2.3", "search corp.test", "options edns0"));
+  TaskPlan task = good().task;
+  ASSERT_TRUE(task.machine.network);
+  EXPECT_EQ(task.machine.network->mac, "02:01:23:45:67:89");
+  ASSERT_EQ(task.machine.network->forwards.size(), 2U);
+  EXPECT_EQ(task.machine.network->forwards[0].guest_port, 80);
+  EXPECT_EQ(task.machine.network->forwards[1].protocol, "udp");
+  ASSERT_TRUE(task.container.network);
+  EXPECT_EQ(task.container.network->address, "10.0.2.15");
+  EXPECT_EQ(task.container.network->gateway, "10.0.2.2");
+  EXPECT_EQ(task.container.network->resolver, "10.0.2.3");
+  EXPECT_THAT(task.container.network->published_udp, ElementsAre(53));
+  EXPECT_THAT(task.container.resolv_conf, ElementsAre("nameserver 10.0.2.3", "search corp.test", "options edns0"));
   EXPECT_THAT(good().warnings, IsEmpty());
 
   spec_.network = "none";
-  monitor = good().monitor;
-  EXPECT_FALSE(monitor.machine.network);
-  EXPECT_FALSE(monitor.container.network);
-  EXPECT_THAT(monitor.container.resolv_conf, ElementsAre("search corp.test", "options edns0"));
+  task = good().task;
+  EXPECT_FALSE(task.machine.network);
+  EXPECT_FALSE(task.container.network);
+  EXPECT_THAT(task.container.resolv_conf, ElementsAre("search corp.test", "options edns0"));
   EXPECT_THAT(good().warnings, ElementsAre(HasSubstr("not published")));
 }
 

@@ -20,12 +20,12 @@ TEST(PrintSpec, SaysWhatWasDecided) {
   spec.tmpfs = {{"/run", "size=1m"}};
   spec.labels = {{"a", "1"}, {"b", ""}};
   Plan plan;
-  plan.monitor.process.argv = {"sh", "-c", "echo \"hi\""};
-  plan.monitor.process.env = {"A=1"};
-  plan.monitor.process.user = "www";
-  plan.monitor.container.hostname = "host";
-  plan.monitor.machine.vcpus = 3;
-  plan.monitor.machine.memory_bytes = 1 << 30;
+  plan.task.process.argv = {"sh", "-c", "echo \"hi\""};
+  plan.task.process.env = {"A=1"};
+  plan.task.process.user = "www";
+  plan.task.container.hostname = "host";
+  plan.task.machine.vcpus = 3;
+  plan.task.machine.memory_bytes = 1 << 30;
   EXPECT_EQ(json::parse(print_spec(spec, plan)), json::parse(R"({
     "Network": "none", "Ports": [], "Image": "busybox", "Cmd": ["sh", "-c", "echo \"hi\""], "Env": ["A=1"], "WorkingDir": "/", "User": "www",
     "Hostname": "host", "Tty": true, "OpenStdin": false, "ReadonlyRootfs": false, "Tmpfs": {"/run": "size=1m"},
@@ -75,8 +75,8 @@ TEST(PrintSpec, NamesWhatTheImageAndTheSpecExposeAndHowHealthIsChecked) {
 
 TEST(PrintSpec, NamesThePortsAsTheyArePublished) {
   Plan plan;
-  plan.monitor.machine.network.emplace();
-  plan.monitor.machine.network->forwards = {{"udp", "127.0.0.1", 40000, 53}};
+  plan.task.machine.network.emplace();
+  plan.task.machine.network->forwards = {{"udp", "127.0.0.1", 40000, 53}};
   json printed = json::parse(print_spec({}, plan));
   EXPECT_EQ(printed["Network"], "default");
   EXPECT_EQ(printed["Ports"], json::parse(R"([{"HostAddress": "127.0.0.1", "HostPort": 40000, "ContainerPort": 53,
@@ -88,7 +88,7 @@ TEST(PrintSpec, IsJsonWhateverBytesTheSpecHas) {
   spec.labels = {{"\xff", "\xfe"}};
   spec.tmpfs = {{"/\xff", ""}};
   Plan plan;
-  plan.monitor.process.argv = {"caf\xe9", std::string("nul\0here", 8)};
+  plan.task.process.argv = {"caf\xe9", std::string("nul\0here", 8)};
   std::string text = print_spec(spec, plan);
   EXPECT_TRUE(json::accept(text)) << text;
   EXPECT_EQ(command_of(text).size(), 2U);
