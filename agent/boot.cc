@@ -104,6 +104,11 @@ Result<UniqueFd> open_channel(int uevents) {
   }
 }
 
+// Before the first process there is: the container's devices are not the agent's, and it may not open this one itself.
+void open_log() {
+  if (kernel_log < 0) kernel_log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+}
+
 void bring_loopback_up() {
   UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   ifreq request{};
@@ -122,18 +127,14 @@ void open_network_to_users() {
 
 }  // namespace
 
-int log_descriptor() {
-  if (kernel_log < 0) kernel_log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-  return kernel_log;
-}
+int log_descriptor() { return kernel_log; }
 
 void use_log_descriptor(int fd) { kernel_log = fd; }
 
 void log(std::string_view line) {
-  int fd = log_descriptor();
-  if (fd < 0) return;
+  if (kernel_log < 0) return;
   std::string text = "<3>diatom agent: " + std::string(line) + "\n";  // 3: shown in spite of "quiet"
-  [[maybe_unused]] ssize_t ignored = ::write(fd, text.data(), text.size());
+  [[maybe_unused]] ssize_t ignored = ::write(kernel_log, text.data(), text.size());
 }
 
 Result<UniqueFd> open_uevents() {
@@ -149,10 +150,12 @@ Result<UniqueFd> open_uevents() {
 void load_network_modules() { load_modules(std::exchange(network_modules(), {})); }
 
 Result<UniqueFd> boot() {
+  open_log();
   UniqueFd uevents = TRY(open_uevents());
   load_modules(open_modules("/etc/modules.list"));
   network_modules() = open_modules("/etc/network.list");
   TRY(leave_initramfs());
+  open_log();
   bring_loopback_up();
   open_network_to_users();
   // What the container does with its memory must not end the agent.

@@ -21,7 +21,7 @@ Result<UniqueFd> open_uevents();
 // On the kernel's console, which ends up in the container's console.log.
 void log(std::string_view line);
 
-// Where it goes: for a new process, which moves its descriptors and loses /dev from sight.
+// Where it goes, -1: nowhere. For a new process, which moves its descriptors and loses /dev from sight.
 int log_descriptor();
 void use_log_descriptor(int fd);
 

@@ -74,11 +74,15 @@ Result<> take_descriptors(const Birth& birth) {
   };
   for (auto& [from, to] : wanted)
     if (from >= 0 && (from = ::fcntl(from, F_DUPFD_CLOEXEC, above_all)) < 0) return fail_errno("move descriptor");
-  for (auto [from, to] : wanted)
-    if (from >= 0 && ::dup3(from, to, to < control_fd ? 0 : O_CLOEXEC) < 0) return fail_errno("connect stdio");
+  for (auto [from, to] : wanted) {
+    if (from < 0)
+      ::close(to);  // what the agent has there is not this process's
+    else if (::dup3(from, to, to < control_fd ? 0 : O_CLOEXEC) < 0)
+      return fail_errno("connect stdio");
+  }
   static_cast<void>(null.release());  // closed with the rest
   ::close_range(first_process_fd + 1, ~0U, 0);
-  use_log_descriptor(log_fd);
+  if (log_descriptor() >= 0) use_log_descriptor(log_fd);
   return {};
 }
 

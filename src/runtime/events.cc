@@ -1,23 +1,20 @@
 #include "diatom/events.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/platform/file_watch.h"
-#include "base/platform/platform.h"
+#include "runtime/waiter.h"
 #include "store/store.h"
 
 namespace diatom {
 
 namespace {
 
-constexpr int64_t ns_per_ms = 1'000'000;
 constexpr size_t at_once = 256;
 
 std::string attribute(const Event& event, const char* name) {
@@ -90,21 +87,14 @@ bool event_fits(const Event& event, const EventQuery& query) {
 
 struct Events::Impl {
   std::unique_ptr<store::Store> store;
-  platform::Pipe stop;  // a byte in it: cancelled
+  std::unique_ptr<Interrupt> interrupt;
   int64_t last_seq = 0;
 
   Result<> read(const EventQuery& query, const std::function<bool(const Event&)>& handler);
   Result<bool> hand_out(const EventQuery& query, const std::function<bool(const Event&)>& handler);
   Result<> follow(const EventQuery& query, const std::function<bool(const Event&)>& handler);
   Result<> wait(platform::FileWatch& watch, const EventQuery& query) const;
-  Result<> check_cancelled() const;
 };
-
-Result<> Events::Impl::check_cancelled() const {
-  pollfd event{stop.read_end.get(), POLLIN, 0};
-  if (::poll(&event, 1, 0) > 0) return fail(Errc::cancelled, "interrupted");
-  return {};
-}
 
 Result<> Events::Impl::read(const EventQuery& query, const std::function<bool(const Event&)>& handler) {
   TRY(check_filters(query));
@@ -118,7 +108,7 @@ Result<> Events::Impl::read(const EventQuery& query, const std::function<bool(co
 // may be set: an event that lies outside of the range says nothing of those behind it.
 Result<bool> Events::Impl::hand_out(const EventQuery& query, const std::function<bool(const Event&)>& handler) {
   for (;;) {
-    TRY(check_cancelled());
+    TRY(interrupt->check());
     auto batch = TRY(store->events().read(
         {.after_seq = last_seq, .since_ns = query.since_ns, .until_ns = query.until_ns, .limit = at_once}));
     for (const auto& [seq, event] : batch) {
@@ -148,13 +138,11 @@ Result<> Events::Impl::follow(const EventQuery& query, const std::function<bool(
 }
 
 Result<> Events::Impl::wait(platform::FileWatch& watch, const EventQuery& query) const {
-  int within_ms = -1;
-  if (query.until_ns)
-    within_ms = static_cast<int>(std::clamp<int64_t>((*query.until_ns - wall_clock_ns()) / ns_per_ms + 1, 0, 1 << 30));
-  pollfd polled[] = {{watch.pollable(), POLLIN, 0}, {stop.read_end.get(), POLLIN, 0}};
-  if (::poll(polled, std::size(polled), within_ms) < 0 && errno != EINTR) return fail_errno("poll");
+  pollfd polled[] = {{watch.pollable(), POLLIN, 0}, {interrupt->pollable(), POLLIN, 0}};
+  if (::poll(polled, std::size(polled), poll_timeout_ms(query.until_ns)) < 0 && errno != EINTR)
+    return fail_errno("poll");
   watch.drain();
-  return check_cancelled();
+  return interrupt->check();
 }
 
 Events::Events(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -166,8 +154,7 @@ Result<Events> Events::open() {
   auto impl = std::make_unique<Impl>();
   store::Paths paths = TRY(store::default_paths());
   impl->store = TRY(store::Store::open(std::move(paths)));
-  impl->stop = TRY(platform::make_pipe());
-  ::fcntl(impl->stop.write_end.get(), F_SETFL, O_NONBLOCK);
+  impl->interrupt = TRY(Interrupt::create());
   return Events(std::move(impl));
 }
 
@@ -175,10 +162,6 @@ Result<> Events::read(const EventQuery& query, const std::function<bool(const Ev
   return impl_->read(query, handler);
 }
 
-void Events::cancel() {
-  int saved = errno;
-  [[maybe_unused]] ssize_t ignored = ::write(impl_->stop.write_end.get(), "x", 1);
-  errno = saved;
-}
+void Events::cancel() { impl_->interrupt->raise(); }
 
 }  // namespace diatom

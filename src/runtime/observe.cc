@@ -166,7 +166,7 @@ Result<std::vector<Result<ContainerStats>>> Runtime::stats(const std::vector<std
   }
   waiter->loop().after(deadline, [&] { waiter->done(true); });
   if (pending > 0) static_cast<void>(TRY(waiter->wait()));
-  if (references.empty() && impl_->interrupt->raised()) return fail(Errc::cancelled, "interrupted");
+  TRY(impl_->interrupt->check());
   std::vector<Result<ContainerStats>> results;
   for (const auto& one : all) {
     if (one->result) {

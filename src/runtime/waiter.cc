@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "base/platform/platform.h"
 
 namespace diatom {
@@ -16,9 +18,10 @@ Result<std::unique_ptr<Interrupt>> Interrupt::create() {
 
 void Interrupt::raise() { [[maybe_unused]] ssize_t ignored = ::write(write_end_.get(), "", 1); }
 
-bool Interrupt::raised() const {
+Result<> Interrupt::check() const {
   pollfd event{read_end_.get(), POLLIN, 0};
-  return ::poll(&event, 1, 0) > 0;
+  if (::poll(&event, 1, 0) > 0) return fail(Errc::cancelled, "interrupted");
+  return {};
 }
 
 }  // namespace diatom

@@ -13,8 +13,8 @@ namespace diatom {
 class Interrupt {
  public:
   static Result<std::unique_ptr<Interrupt>> create();
-  void raise();  // async-signal-safe
-  bool raised() const;
+  void raise();                                     // async-signal-safe
+  Result<> check() const;                           // cancelled once raised
   int pollable() const { return read_end_.get(); }  // readable once raised
 
  private:

@@ -19,7 +19,7 @@ DEAF = 'trap "" TERM; echo up; while :; do sleep 1000; done'
 
 class KilledMonitor(CrashTest):
     def test_while_it_runs(self):
-        container = self.run_detached('victim', 'echo before; echo kept > /data; sync; echo synced; exec sleep 1000')
+        container = self.run_detached('victim', 'echo before; [ -e /data ] || echo kept > /data; sync; echo synced; exec sleep 1000')
         self.await_log('victim', 'synced')
         waiting = self.home.popen('wait', 'victim', stdout=subprocess.PIPE)
         attached = self.home.popen('attach', '--no-stdin', 'victim', stdout=subprocess.PIPE, stderr=subprocess.PIPE)

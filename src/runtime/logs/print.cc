@@ -17,7 +17,6 @@ namespace {
 using channel::Output;
 
 constexpr size_t print_block = 64 << 10;
-constexpr int64_t ns_per_ms = 1'000'000;
 
 bool is_ready(int fd) {
   pollfd event{fd, POLLIN, 0};
@@ -70,12 +69,9 @@ class Printer {
 
   // False: it was told to stop.
   Result<bool> wait(platform::FileWatch& watch) const {
-    int within_ms = -1;
-    if (query_.until_ns)
-      within_ms =
-          static_cast<int>(std::clamp<int64_t>((*query_.until_ns - wall_clock_ns()) / ns_per_ms + 1, 0, 1 << 30));
     pollfd events[] = {{watch.pollable(), POLLIN, 0}, {follow_.ended_fd, 0, 0}, {follow_.stop_fd, POLLIN, 0}};
-    if (::poll(events, std::size(events), within_ms) < 0 && errno != EINTR) return fail_errno("poll");
+    if (::poll(events, std::size(events), poll_timeout_ms(query_.until_ns)) < 0 && errno != EINTR)
+      return fail_errno("poll");
     watch.drain();
     return !is_ready(follow_.stop_fd);
   }

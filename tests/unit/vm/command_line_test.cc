@@ -98,6 +98,8 @@ TEST(QemuCommandLine, GivesAKernelWithoutInitramfsTheAgentAsItsFirstDisk) {
   EXPECT_THAT(value_of(argv, "-blockdev", 0),
               HasSubstr(R"("filename":"/guest/agent.ext4"},"node-name":"agent","read-only":true)"));
   EXPECT_THAT(value_of(argv, "-append"), HasSubstr("root=/dev/vda rootfstype=ext4 ro init=/init"));
+  EXPECT_EQ(value_of(argv, "-accel"), "tcg,thread=single") << "libkrunfw's, which two emulated CPUs break";
+  EXPECT_EQ(value_of(qemu_command_line(emulated(), example()), "-accel"), "tcg");
 }
 
 TEST(QemuCommandLine, UsesAVirtioConsoleWhereTheKernelHasNoSerialDriver) {
