@@ -1,7 +1,5 @@
 #include "image/archive.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -13,6 +11,7 @@
 #include "base/file.h"
 #include "image/unpack.h"
 #include "rootfs/inflate.h"
+#include "rootfs/libarchive.h"
 #include "rootfs/path.h"
 
 namespace diatom::image {
@@ -119,6 +118,7 @@ class Tar final : public Archive {
  public:
   static Result<std::unique_ptr<Archive>> read(int fd, const std::string& name, const store::Paths& paths,
                                                const CancelToken& cancel) {
+    TRY(rootfs::load_libarchive());
     auto tar = std::make_unique<Tar>();
     FileSource file(fd, cancel);
     auto inflated = TRY(rootfs::inflate(file));
@@ -144,7 +144,7 @@ class Tar final : public Archive {
     std::optional<Error> error;
   };
   struct Free {
-    void operator()(archive* handle) const { archive_read_free(handle); }
+    void operator()(archive* handle) const { rootfs::libarchive().read_free(handle); }
   };
 
   static la_ssize_t read_callback(archive* handle, void* user, const void** block) {
@@ -152,7 +152,7 @@ class Tar final : public Archive {
     auto got = reader->source.read(reader->block);
     if (!got) {
       reader->error = got.error();
-      archive_set_error(handle, EIO, "%s", got.error().message.c_str());
+      rootfs::libarchive().set_error(handle, EIO, "%s", got.error().message.c_str());
       return -1;
     }
     *block = reader->block.data();
@@ -161,34 +161,36 @@ class Tar final : public Archive {
 
   Result<> ingest(rootfs::ByteSource& source, const store::Paths& paths) {
     Reader reader{source, std::vector<std::byte>(copy_block), std::nullopt};
-    std::unique_ptr<archive, Free> handle(archive_read_new());
-    archive_read_support_format_tar(handle.get());
+    std::unique_ptr<archive, Free> handle(rootfs::libarchive().read_new());
+    rootfs::libarchive().read_support_format_tar(handle.get());
     auto failed = [&]() -> std::unexpected<Error> {
       if (reader.error) return std::unexpected(*reader.error);
-      const char* why = archive_error_string(handle.get());
+      const char* why = rootfs::libarchive().error_string(handle.get());
       return fail(Errc::invalid_argument, std::string("not a whole tar: ") + (why != nullptr ? why : "unknown format"));
     };
-    if (archive_read_open(handle.get(), &reader, nullptr, read_callback, nullptr) != ARCHIVE_OK) return failed();
+    if (rootfs::libarchive().read_open(handle.get(), &reader, nullptr, read_callback, nullptr) != ARCHIVE_OK)
+      return failed();
     archive_entry* entry = nullptr;
     for (;;) {
-      int result = archive_read_next_header(handle.get(), &entry);
+      int result = rootfs::libarchive().read_next_header(handle.get(), &entry);
       if (result == ARCHIVE_EOF) return {};
       if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return failed();
       if (files_.size() + links_.size() >= most_files)
         return fail(Errc::invalid_argument, "it has more than 65536 files: no image archive does");
-      const char* name = archive_entry_pathname(entry);
+      const char* name = rootfs::libarchive().entry_pathname(entry);
       if (name == nullptr) continue;
       std::string path = TRY(rootfs::normalise_link_target(name));
-      if (archive_entry_hardlink(entry) != nullptr) {
-        links_[path] = TRY(rootfs::normalise_link_target(archive_entry_hardlink(entry)));
-      } else if (archive_entry_filetype(entry) == AE_IFLNK && archive_entry_symlink(entry) != nullptr) {
-        add_symlink(path, archive_entry_symlink(entry));
-      } else if (archive_entry_filetype(entry) == AE_IFREG) {
+      if (rootfs::libarchive().entry_hardlink(entry) != nullptr) {
+        links_[path] = TRY(rootfs::normalise_link_target(rootfs::libarchive().entry_hardlink(entry)));
+      } else if (rootfs::libarchive().entry_filetype(entry) == AE_IFLNK &&
+                 rootfs::libarchive().entry_symlink(entry) != nullptr) {
+        add_symlink(path, rootfs::libarchive().entry_symlink(entry));
+      } else if (rootfs::libarchive().entry_filetype(entry) == AE_IFREG) {
         store::BlobWriter writer = TRY(store::BlobWriter::create(paths));
         const void* block = nullptr;
         size_t size = 0;
         la_int64_t offset = 0;
-        while ((result = archive_read_data_block(handle.get(), &block, &size, &offset)) == ARCHIVE_OK)
+        while ((result = rootfs::libarchive().read_data_block(handle.get(), &block, &size, &offset)) == ARCHIVE_OK)
           TRY(writer.write(std::span(static_cast<const std::byte*>(block), size)));
         if (result != ARCHIVE_EOF) return failed();
         files_[path] = TRY(writer.commit());

@@ -1,9 +1,6 @@
 // save: one tar that is an OCI image layout (index.json) and a docker archive (manifest.json) over the same blobs.
 #include "image/save.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,6 +10,7 @@
 #include "image/stored_blob.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
+#include "rootfs/libarchive.h"
 #include "store/content_store.h"
 
 namespace diatom::image {
@@ -35,11 +33,11 @@ std::string blob_path(const oci::Digest& digest) { return "blobs/sha256/" + dige
 // A tar on its way into a descriptor. The first failure to write is kept: libarchive has only words for it.
 class TarWriter {
  public:
-  explicit TarWriter(int fd) : fd_(fd), handle_(archive_write_new()) {
-    archive_write_set_format_pax_restricted(handle_.get());
-    archive_write_set_bytes_per_block(handle_.get(), copy_block);
-    archive_write_set_bytes_in_last_block(handle_.get(), 1);
-    archive_write_open(handle_.get(), this, nullptr, write_callback, nullptr);
+  explicit TarWriter(int fd) : fd_(fd), handle_(rootfs::libarchive().write_new()) {
+    rootfs::libarchive().write_set_format_pax_restricted(handle_.get());
+    rootfs::libarchive().write_set_bytes_per_block(handle_.get(), copy_block);
+    rootfs::libarchive().write_set_bytes_in_last_block(handle_.get(), 1);
+    rootfs::libarchive().write_open(handle_.get(), this, nullptr, write_callback, nullptr);
   }
 
   Result<> add(const std::string& path, std::string_view content) {
@@ -54,14 +52,14 @@ class TarWriter {
     return {};
   }
 
-  Result<> finish() { return check(archive_write_close(handle_.get())); }
+  Result<> finish() { return check(rootfs::libarchive().write_close(handle_.get())); }
 
  private:
   struct Free {
-    void operator()(archive* handle) const { archive_write_free(handle); }
+    void operator()(archive* handle) const { rootfs::libarchive().write_free(handle); }
   };
   struct FreeEntry {
-    void operator()(archive_entry* entry) const { archive_entry_free(entry); }
+    void operator()(archive_entry* entry) const { rootfs::libarchive().entry_free(entry); }
   };
 
   static la_ssize_t write_callback(archive* handle, void* user, const void* bytes, size_t size) {
@@ -69,28 +67,28 @@ class TarWriter {
     auto written = write_all(self->fd_, std::span(static_cast<const std::byte*>(bytes), size));
     if (written) return static_cast<la_ssize_t>(size);
     self->error_ = written.error();
-    archive_set_error(handle, EIO, "write failed");
+    rootfs::libarchive().set_error(handle, EIO, "write failed");
     return -1;
   }
 
   Result<> check(la_ssize_t result) {
     if (result >= 0) return {};
     if (error_) return fail(error_->code, "save: " + error_->message, error_->hint);
-    return fail(Errc::internal, std::string("save: write tar: ") + archive_error_string(handle_.get()));
+    return fail(Errc::internal, std::string("save: write tar: ") + rootfs::libarchive().error_string(handle_.get()));
   }
 
   Result<> begin(const std::string& path, uint64_t size) {
-    std::unique_ptr<archive_entry, FreeEntry> entry(archive_entry_new());
-    archive_entry_set_pathname(entry.get(), path.c_str());
-    archive_entry_set_filetype(entry.get(), AE_IFREG);
-    archive_entry_set_perm(entry.get(), 0644);
-    archive_entry_set_mtime(entry.get(), 0, 0);  // the same images give the same archive
-    archive_entry_set_size(entry.get(), static_cast<la_int64_t>(size));
-    return check(archive_write_header(handle_.get(), entry.get()));
+    std::unique_ptr<archive_entry, FreeEntry> entry(rootfs::libarchive().entry_new());
+    rootfs::libarchive().entry_set_pathname(entry.get(), path.c_str());
+    rootfs::libarchive().entry_set_filetype(entry.get(), AE_IFREG);
+    rootfs::libarchive().entry_set_perm(entry.get(), 0644);
+    rootfs::libarchive().entry_set_mtime(entry.get(), 0, 0);  // the same images give the same archive
+    rootfs::libarchive().entry_set_size(entry.get(), static_cast<la_int64_t>(size));
+    return check(rootfs::libarchive().write_header(handle_.get(), entry.get()));
   }
 
   Result<> data(std::span<const std::byte> bytes) {
-    return check(archive_write_data(handle_.get(), bytes.data(), bytes.size()));
+    return check(rootfs::libarchive().write_data(handle_.get(), bytes.data(), bytes.size()));
   }
 
   int fd_;
@@ -158,6 +156,7 @@ Result<> save_images(store::Store& store, const std::vector<std::string>& refere
   // Nothing that is being read may be swept away by another process.
   FileLock lock = TRY(store.lock_for_adding(cancel));
   std::vector<Chosen> images = TRY(choose(store, references));
+  TRY(rootfs::load_libarchive());
   TarWriter tar(out_fd);
   // The small ones first: a reader of a stream knows what comes.
   TRY(tar.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));

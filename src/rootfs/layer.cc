@@ -2,8 +2,6 @@
 // an entry of the index. The digest of the uncompressed tar is taken from the same bytes on their way through.
 #include "rootfs/layer.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <locale.h>
 #include <sys/stat.h>
 
@@ -16,6 +14,7 @@
 #include "rootfs/data_writer.h"
 #include "rootfs/inflate.h"
 #include "rootfs/layer_index.h"
+#include "rootfs/libarchive.h"
 #include "rootfs/path.h"
 #include "rootfs/read_ahead.h"
 #include "rootfs/xattrs.h"
@@ -75,7 +74,7 @@ class TarStream {
     auto next = stream->next();
     if (!next) {
       stream->error_ = next.error();
-      archive_set_error(handle, EIO, "%s", next.error().message.c_str());
+      libarchive().set_error(handle, EIO, "%s", next.error().message.c_str());
       return -1;
     }
     *block = next->data();
@@ -96,7 +95,7 @@ class TarStream {
 };
 
 struct FreeArchive {
-  void operator()(archive* handle) const { archive_read_free(handle); }
+  void operator()(archive* handle) const { libarchive().read_free(handle); }
 };
 using Archive = std::unique_ptr<archive, FreeArchive>;
 
@@ -145,15 +144,15 @@ class IndexWriter {
 class LayerWriter {
  public:
   LayerWriter(TarStream& tar, int data_fd, int index_fd, const LayerLimits& limits)
-      : tar_(tar), data_(data_fd), index_(index_fd), limits_(limits), handle_(archive_read_new()) {}
+      : tar_(tar), data_(data_fd), index_(index_fd), limits_(limits), handle_(libarchive().read_new()) {}
 
   Result<LayerInfo> run() {
-    archive_read_support_format_tar(handle_.get());
-    if (archive_read_open(handle_.get(), &tar_, nullptr, TarStream::read_callback, nullptr) != ARCHIVE_OK)
+    libarchive().read_support_format_tar(handle_.get());
+    if (libarchive().read_open(handle_.get(), &tar_, nullptr, TarStream::read_callback, nullptr) != ARCHIVE_OK)
       return fail_archive("open tar");
     for (;;) {
       archive_entry* entry = nullptr;
-      int result = archive_read_next_header(handle_.get(), &entry);
+      int result = libarchive().read_next_header(handle_.get(), &entry);
       if (result == ARCHIVE_EOF) break;
       // A warning is about a name that is no UTF-8, or an attribute unknown to libarchive: the entry is whole.
       if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return fail_archive("read tar");
@@ -178,12 +177,12 @@ class LayerWriter {
  private:
   std::unexpected<Error> fail_archive(std::string_view what) const {
     if (tar_.error()) return std::unexpected(*tar_.error());
-    const char* why = archive_error_string(handle_.get());
+    const char* why = libarchive().error_string(handle_.get());
     return fail(Errc::invalid_argument, std::string(what) + ": " + (why != nullptr ? why : "unknown format"));
   }
 
   Result<> add(archive_entry* from) {
-    const char* name = archive_entry_pathname(from);
+    const char* name = libarchive().entry_pathname(from);
     if (name == nullptr) return fail(Errc::invalid_argument, "read tar: an entry has no name");
     std::string path = TRY(normalise_path(name));
     size_t slash = path.rfind('/');
@@ -192,11 +191,11 @@ class LayerWriter {
 
     Entry entry;
     entry.path = path;
-    entry.mode = archive_entry_perm(from) & 07777;
-    entry.uid = static_cast<uint32_t>(archive_entry_uid(from));
-    entry.gid = static_cast<uint32_t>(archive_entry_gid(from));
-    entry.mtime_s = archive_entry_mtime(from);
-    entry.mtime_ns = static_cast<uint32_t>(std::clamp<long>(archive_entry_mtime_nsec(from), 0, 999'999'999));
+    entry.mode = libarchive().entry_perm(from) & 07777;
+    entry.uid = static_cast<uint32_t>(libarchive().entry_uid(from));
+    entry.gid = static_cast<uint32_t>(libarchive().entry_gid(from));
+    entry.mtime_s = libarchive().entry_mtime(from);
+    entry.mtime_ns = static_cast<uint32_t>(std::clamp<long>(libarchive().entry_mtime_nsec(from), 0, 999'999'999));
     if (entry.mtime_s < 0 && entry.mtime_ns > 0) {
       // libarchive reads "-1.5" as -1 s and 500 ms; the fraction belongs to the sign.
       --entry.mtime_s;
@@ -205,21 +204,21 @@ class LayerWriter {
     std::string xattrs = attributes(from);
     entry.xattrs = xattrs;
     std::string target;
-    if (const char* link = archive_entry_hardlink(from)) {
+    if (const char* link = libarchive().entry_hardlink(from)) {
       target = TRY(normalise_link_target(link));
       entry.kind = EntryKind::hard_link;
       entry.target = target;
       entry.xattrs = {};
       return index_.add(entry);
     }
-    switch (archive_entry_filetype(from)) {
+    switch (libarchive().entry_filetype(from)) {
       case AE_IFREG:
         return add_file(entry, from);
       case AE_IFDIR:
         entry.kind = EntryKind::directory;
         break;
       case AE_IFLNK: {
-        const char* link = archive_entry_symlink(from);
+        const char* link = libarchive().entry_symlink(from);
         target = link != nullptr ? link : "";
         if (target.empty() || target.size() > 4095)
           return fail(Errc::invalid_argument, "path \"" + path + "\": a symbolic link with an unusable target");
@@ -229,9 +228,9 @@ class LayerWriter {
       }
       case AE_IFCHR:
       case AE_IFBLK:
-        entry.kind = archive_entry_filetype(from) == AE_IFCHR ? EntryKind::char_device : EntryKind::block_device;
-        entry.rdev_major = static_cast<uint32_t>(archive_entry_rdevmajor(from));
-        entry.rdev_minor = static_cast<uint32_t>(archive_entry_rdevminor(from));
+        entry.kind = libarchive().entry_filetype(from) == AE_IFCHR ? EntryKind::char_device : EntryKind::block_device;
+        entry.rdev_major = static_cast<uint32_t>(libarchive().entry_rdevmajor(from));
+        entry.rdev_minor = static_cast<uint32_t>(libarchive().entry_rdevminor(from));
         break;
       case AE_IFIFO:
         entry.kind = EntryKind::fifo;
@@ -265,7 +264,7 @@ class LayerWriter {
 
   Result<> add_file(Entry& entry, archive_entry* from) {
     if (entry.path.empty()) return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
-    int64_t size = archive_entry_size(from);
+    int64_t size = libarchive().entry_size(from);
     if (size < 0 || static_cast<uint64_t>(size) > largest_file)
       return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": larger than 8 TiB");
     entry.kind = EntryKind::regular;
@@ -277,7 +276,7 @@ class LayerWriter {
       const void* block = nullptr;
       size_t length = 0;
       la_int64_t offset = 0;
-      int result = archive_read_data_block(handle_.get(), &block, &length, &offset);
+      int result = libarchive().read_data_block(handle_.get(), &block, &length, &offset);
       if (result == ARCHIVE_EOF) break;
       if (result != ARCHIVE_OK) return fail_archive("read \"" + std::string(entry.path) + "\"");
       if (offset < 0 || static_cast<uint64_t>(offset) > entry.size ||
@@ -301,12 +300,12 @@ class LayerWriter {
   }
 
   static std::string attributes(archive_entry* from) {
-    if (archive_entry_xattr_reset(from) == 0) return {};
+    if (libarchive().entry_xattr_reset(from) == 0) return {};
     std::vector<std::pair<std::string, std::string>> found;
     const char* name = nullptr;
     const void* value = nullptr;
     size_t size = 0;
-    while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
+    while (libarchive().entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
       found.emplace_back(name, std::string(static_cast<const char*>(value), size));
     return encode_xattrs(std::move(found));
   }
@@ -339,6 +338,7 @@ Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& l
 
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel) {
+  TRY(load_libarchive());
   CLocale locale;
   return with_tar<LayerInfo>(blob, name, limits, cancel,
                              [&](TarStream& tar) { return LayerWriter(tar, data_fd, index_fd, limits).run(); });

@@ -8,6 +8,8 @@
 #include "base/platform/platform.h"
 #include "base/size.h"
 #include "diatom/runtime.h"
+#include "image/registry/libcurl.h"
+#include "rootfs/libarchive.h"
 #include "store/paths.h"
 #include "vm/engine.h"
 #include "vm/qemu/qemu_engine.h"
@@ -67,6 +69,17 @@ DoctorCheck mke2fs_check() {
           .hint = "on Debian, apt-get install e2fsprogs"};
 }
 
+// They are loaded when they are needed: that they are not there would be known late.
+DoctorCheck libraries_check() {
+  auto archive = rootfs::load_libarchive();
+  auto curl = image::load_libcurl();
+  const auto& missing = archive ? curl : archive;
+  return {.name = "libraries",
+          .ok = missing.has_value(),
+          .detail = missing ? "libarchive, libcurl" : missing.error().message,
+          .hint = "on Debian, apt-get install libarchive13 libcurl4"};
+}
+
 DoctorCheck store_check(const fs::path& home) {
   DoctorCheck check{.name = "store", .detail = home.string(), .hint = {}};
   // The nearest folder that is there: doctor makes nothing.
@@ -96,6 +109,7 @@ DoctorReport doctor() {
   for (const auto& engine : engines) report.checks.push_back(engine_check(*engine));
   report.checks.push_back(kernel_check(paths ? paths->kernels() : fs::path()));
   report.checks.push_back(mke2fs_check());
+  report.checks.push_back(libraries_check());
   report.checks.push_back(
       paths ? store_check(paths->home)
             : DoctorCheck{.name = "store", .detail = paths.error().message, .hint = paths.error().hint});

@@ -27,6 +27,9 @@ Result<> clone_file(const std::filesystem::path& from, const std::filesystem::pa
 // The running program's own file.
 Result<std::filesystem::path> executable_path();
 
+// How the loader finds version `version` of lib`name`: "libcurl.so.4", "libcurl.4.dylib".
+std::string library_file(const std::string& name, int version);
+
 // A pid's exit as a pollable descriptor (pidfd; kqueue). Readable once the process has exited.
 Result<UniqueFd> open_exit_event(pid_t pid);
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "image/registry/credential_store.h"
+#include "image/registry/libcurl.h"
 #include "image/registry/url.h"
 
 namespace diatom::image {
@@ -141,6 +142,7 @@ Result<> add_certificates(TlsOptions& tls, const fs::path& folder) {
 
 Result<std::vector<EndpointConfig>> plan_endpoints(const std::string& registry, const RegistryAccess& access,
                                                    bool with_mirrors) {
+  TRY(load_libcurl());  // whoever talks to a registry comes by here first
   RegistrySettings settings = TRY(registry_settings(registry));
   std::vector<EndpointConfig> endpoints;
   bool verify = access.tls_verify && !settings.insecure;

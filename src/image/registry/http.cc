@@ -1,6 +1,5 @@
 #include "image/registry/http.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "image/registry/libcurl.h"
 #include "image/registry/retry.h"
 #include "image/registry/url.h"
 
@@ -29,19 +29,14 @@ constexpr seconds patience_for_head{60};
 constexpr seconds patience_for_upload{120};  // a registry may copy and verify a blob before it answers
 
 struct FreeEasy {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const { libcurl().easy_cleanup(easy); }
 };
 struct FreeMulti {
-  void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  void operator()(CURLM* multi) const { libcurl().multi_cleanup(multi); }
 };
 struct FreeList {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(curl_slist* list) const { libcurl().slist_free_all(list); }
 };
-
-void init_curl_once() {
-  static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
-  static_cast<void>(done);
-}
 
 HttpFault fault_of(CURLcode code, std::string_view text) {
   switch (code) {
@@ -107,9 +102,8 @@ Result<size_t> StringSource::read(std::span<std::byte> out) {
 
 struct HttpSession::Impl {
   explicit Impl(const CancelToken& token) : cancel(token) {
-    init_curl_once();
-    easy.reset(curl_easy_init());
-    multi.reset(curl_multi_init());
+    easy.reset(libcurl().easy_init());
+    multi.reset(libcurl().multi_init());
   }
   ~Impl() { finish(); }
 
@@ -141,7 +135,7 @@ struct HttpSession::Impl {
 
   void finish() {
     if (!active) return;
-    curl_multi_remove_handle(multi.get(), easy.get());
+    libcurl().multi_remove_handle(multi.get(), easy.get());
     active = false;
     buffer.clear();
     buffer_begin = 0;
@@ -152,7 +146,7 @@ struct HttpSession::Impl {
 
   template <class Value>
   void set(CURLoption option, Value value) {
-    curl_easy_setopt(easy.get(), option, value);
+    libcurl().easy_setopt(easy.get(), option, value);
   }
 
   void begin(const HttpRequest& wanted) {
@@ -166,9 +160,9 @@ struct HttpSession::Impl {
     source_error.reset();
     error_text[0] = '\0';
     watch = StallWatch(wanted.body != nullptr ? patience_for_upload : patience_for_head, least_bytes);
-    curl_easy_reset(easy.get());  // options only: connections stay
+    libcurl().easy_reset(easy.get());  // options only: connections stay
     set_options();
-    curl_multi_add_handle(multi.get(), easy.get());
+    libcurl().multi_add_handle(multi.get(), easy.get());
     active = true;
   }
 
@@ -196,9 +190,9 @@ struct HttpSession::Impl {
 
   void set_method() {
     curl_slist* list = nullptr;
-    for (const auto& header : request.headers) list = curl_slist_append(list, header.c_str());
+    for (const auto& header : request.headers) list = libcurl().slist_append(list, header.c_str());
     // Waiting for a server to agree costs a second where it does not know the word.
-    list = curl_slist_append(list, "Expect:");
+    list = libcurl().slist_append(list, "Expect:");
     header_list.reset(list);
     set(CURLOPT_HTTPHEADER, list);
     if (request.method == "HEAD") {
@@ -320,18 +314,18 @@ struct HttpSession::Impl {
     if (cancel.cancelled()) return fault(HttpFault::cancelled, "interrupted");
     if (paused && buffered() == 0) {
       paused = false;
-      curl_easy_pause(easy.get(), CURLPAUSE_CONT);
+      libcurl().easy_pause(easy.get(), CURLPAUSE_CONT);
       if (enough()) return true;
     }
     int running = 0;
-    CURLMcode code = curl_multi_perform(multi.get(), &running);
-    if (code != CURLM_OK) return fault(HttpFault::broken, curl_multi_strerror(code));
+    CURLMcode code = libcurl().multi_perform(multi.get(), &running);
+    if (code != CURLM_OK) return fault(HttpFault::broken, libcurl().multi_strerror(code));
     int left = 0;
-    while (CURLMsg* message = curl_multi_info_read(multi.get(), &left))
+    while (CURLMsg* message = libcurl().multi_info_read(multi.get(), &left))
       if (message->msg == CURLMSG_DONE) ended = message->data.result;
     if (enough() || ended || paused) return true;
     auto before = std::chrono::steady_clock::now();
-    curl_multi_poll(multi.get(), nullptr, 0, look_at_token_ms, nullptr);
+    libcurl().multi_poll(multi.get(), nullptr, 0, look_at_token_ms, nullptr);
     watch.waited(std::chrono::steady_clock::now() - before);
     if (watch.stalled()) return fault(HttpFault::stalled, "nothing comes any more");
     return true;
@@ -345,14 +339,14 @@ struct HttpSession::Impl {
     if (cancel.cancelled()) return fault(HttpFault::cancelled, "interrupted");
     if (source_error) return std::unexpected(final_failure(*source_error));
     CURLcode code = *ended;
-    std::string why = error_text[0] != '\0' ? error_text : curl_easy_strerror(code);
+    std::string why = error_text[0] != '\0' ? error_text : libcurl().easy_strerror(code);
     HttpFault kind = fault_of(code, why);
     long proxy_status = 0;
-    curl_easy_getinfo(easy.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+    libcurl().easy_getinfo(easy.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (proxy_status >= 300) kind = HttpFault::unreachable;  // the proxy does not want to, or finds nobody
     if (code == CURLE_OPERATION_TIMEDOUT) {
       curl_off_t connected = 0;
-      curl_easy_getinfo(easy.get(), CURLINFO_CONNECT_TIME_T, &connected);
+      libcurl().easy_getinfo(easy.get(), CURLINFO_CONNECT_TIME_T, &connected);
       if (connected > 0 && request.url.starts_with("https:")) kind = HttpFault::handshake;
     }
     return fault(kind, std::move(why));

@@ -8,6 +8,8 @@
 #include <random>
 #include <string>
 
+#include "image/registry/libcurl.h"
+
 namespace diatom::image {
 
 using std::chrono::milliseconds;
@@ -36,7 +38,7 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view text, int
   if (rest == text.data() + text.size() && text.front() != '-')
     return std::chrono::seconds(error == std::errc{} ? std::min(seconds, most) : most);
   if (text.find(':') == std::string_view::npos) return std::nullopt;  // curl would take a bare number for a day
-  time_t when = curl_getdate(std::string(text).c_str(), nullptr);
+  time_t when = libcurl().getdate(std::string(text).c_str(), nullptr);
   if (when < 0) return std::nullopt;
   return std::chrono::seconds(std::clamp<int64_t>(static_cast<int64_t>(when) - now_unix_seconds, 0, most));
 }

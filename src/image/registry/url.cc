@@ -1,24 +1,25 @@
 #include "image/registry/url.h"
 
 #include <arpa/inet.h>
-#include <curl/curl.h>
 
 #include <memory>
+
+#include "image/registry/libcurl.h"
 
 namespace diatom::image {
 
 namespace {
 
 struct FreeUrl {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
+  void operator()(CURLU* url) const { libcurl().url_cleanup(url); }
 };
 using UrlHandle = std::unique_ptr<CURLU, FreeUrl>;
 
 std::string part(CURLU* url, CURLUPart which, unsigned flags = 0) {
   char* text = nullptr;
-  if (curl_url_get(url, which, &text, flags) != CURLUE_OK) return "";
+  if (libcurl().url_get(url, which, &text, flags) != CURLUE_OK) return "";
   std::string out(text);
-  curl_free(text);
+  libcurl().free(text);
   return out;
 }
 
@@ -29,8 +30,8 @@ bool is_acceptable(CURLU* url) {
 }
 
 UrlHandle parse(const std::string& text) {
-  UrlHandle url(curl_url());
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK || !is_acceptable(url.get()))
+  UrlHandle url(libcurl().url());
+  if (!url || libcurl().url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK || !is_acceptable(url.get()))
     return nullptr;
   return url;
 }
@@ -49,10 +50,10 @@ std::optional<Origin> origin_of(const std::string& text) {
 
 std::optional<std::string> resolve_url(const std::string& base, const std::string& location) {
   UrlHandle url = parse(base);
-  if (!url || location.empty() || curl_url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK ||
+  if (!url || location.empty() || libcurl().url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK ||
       !is_acceptable(url.get()))
     return std::nullopt;
-  curl_url_set(url.get(), CURLUPART_FRAGMENT, nullptr, 0);
+  libcurl().url_set(url.get(), CURLUPART_FRAGMENT, nullptr, 0);
   return part(url.get(), CURLUPART_URL);
 }
 

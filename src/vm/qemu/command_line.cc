@@ -21,11 +21,10 @@ std::string machine_option(const QemuTarget& target, const GuestKernel& kernel) 
 
 std::string cpu_option(const QemuTarget& target) { return target.accelerator == "tcg" ? "max" : "host"; }
 
-// Emulated CPUs of QEMU 7.2 race when the kernel patches its own code: one runs the breakpoint that the other has just
-// taken away, and the kernel panics. libkrunfw's does so in one boot of ten; Debian's was not seen to.
-std::string accelerator_option(const QemuTarget& target, const GuestKernel& kernel) {
-  bool one_at_a_time = target.accelerator == "tcg" && !kernel.agent_disk.empty();
-  return one_at_a_time ? "tcg,thread=single" : target.accelerator;
+// Emulated CPUs take turns. In threads of their own they race with a kernel that patches its code, as all do: one still
+// runs the breakpoint that another has taken away, for ever (docs/architecture.md).
+std::string accelerator_option(const QemuTarget& target) {
+  return target.accelerator == "tcg" ? "tcg,thread=single" : target.accelerator;
 }
 
 std::string kernel_command_line(const QemuTarget& target, const GuestKernel& kernel) {
@@ -116,7 +115,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "-machine",
       machine_option(target, spec.kernel),
       "-accel",
-      accelerator_option(target, spec.kernel),
+      accelerator_option(target),
       "-cpu",
       cpu_option(target),
       "-smp",

@@ -93,6 +93,10 @@ Result<std::filesystem::path> executable_path() {
   return path;
 }
 
+std::string library_file(const std::string& name, int version) {
+  return "lib" + name + ".so." + std::to_string(version);
+}
+
 Result<UniqueFd> open_exit_event(pid_t pid) {
   UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd) return fail_errno("pidfd_open " + std::to_string(pid));
