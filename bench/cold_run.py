@@ -26,7 +26,7 @@ def bare_command(scratch: pathlib.Path, kvm: bool) -> list[str]:
     x86 = machine == 'x86_64'
     return [f'qemu-system-{machine}',
             '-machine', 'microvm,x-option-roms=off,rtc=on,acpi=on,isa-serial=on' if x86 else 'virt',
-            '-accel', 'kvm' if kvm else 'tcg', '-cpu', 'host' if kvm else 'max', '-smp', '2', '-m', '512M',
+            '-accel', 'kvm' if kvm else 'tcg', '-cpu', 'host' if kvm else 'max', '-smp', '2' if kvm else '1', '-m', '512M',
             '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none',
             '-kernel', str(ROOT / 'build/share/diatom/guest/kernel'), '-initrd', str(scratch / 'bare.cpio'),
             '-append', 'console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check mitigations=off' if x86

@@ -85,7 +85,7 @@ struct ContainerSpec {
   std::vector<std::string> dns_options;  // of resolv.conf(5), instead of the host's
   std::vector<std::string> extra_hosts;  // "name:address", for /etc/hosts
 
-  double cpus = 2;                       // rounded up, clamped to what the host has
+  double cpus = 2;                       // rounded up, clamped to what a VM can have
   uint64_t memory_bytes = 512ULL << 20;  // at least 128 MiB
   uint64_t disk_bytes = 64ULL << 30;     // of the writable layer; sparse
   std::string engine;                    // "qemu"; the best usable one when empty

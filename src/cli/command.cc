@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   CLI::App app("OCI containers, each in a microVM of its own", "diatom");
   app.formatter(std::make_shared<HelpFormatter>());
+  app.set_version_flag("-v,--version", "diatom " DIATOM_VERSION, "Print the version and leave");
   app.require_subcommand(1);
   Invocation invocation;
   for (auto add : verbs) add(app, invocation);

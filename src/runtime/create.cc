@@ -9,6 +9,7 @@
 #include "runtime/plan.h"
 #include "runtime/spec_json.h"
 #include "runtime/spec_record.h"
+#include "vm/engine.h"
 
 namespace diatom {
 
@@ -22,13 +23,15 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
   fs::path upper = spec.read_only ? fs::path() : directory / "upper.ext4";
   // The kernel is that of its start, and so are the ports that it chooses. What is wrong with the rest is said now.
   std::vector<PortMapping> ports = TRY(plan_ports(spec, image.defaults));
+  auto engines = vm::all_engines();
+  auto engine = vm::select_engine(engines, spec.engine);  // none is a matter of the start
   Plan plan = TRY(plan_container({.id = record.id,
                                   .spec = spec,
                                   .image = image,
                                   .kernel = {},
                                   .directory = directory,
                                   .upper = upper,
-                                  .host_cpus = platform::host_info().cpus,
+                                  .max_vcpus = engine ? engine->availability.max_vcpus : platform::host_info().cpus,
                                   .ports = ports}));
   record.image = image.id.substr(image.id.find(':') + 1);
   record.image_name = spec.image;

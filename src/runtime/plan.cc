@@ -93,13 +93,13 @@ uint64_t plan_cpu_quota_us(double cpus) {
   return cpus < std::ceil(cpus) ? std::max<uint64_t>(1'000, static_cast<uint64_t>(cpus * 100'000)) : 0;
 }
 
-unsigned plan_vcpus(const ContainerSpec& spec, unsigned host_cpus, std::vector<std::string>& warnings) {
+unsigned plan_vcpus(const ContainerSpec& spec, unsigned max_vcpus, std::vector<std::string>& warnings) {
   auto wanted = static_cast<unsigned>(std::ceil(spec.cpus));
-  if (wanted > host_cpus) {
+  if (wanted > max_vcpus) {
     // The default is nobody's wish: only what was asked for is worth a word.
     if (spec.cpus != ContainerSpec().cpus)
-      warnings.push_back(fmt::format("{} CPUs were asked for, and the host has {}", wanted, host_cpus));
-    return host_cpus;
+      warnings.push_back(fmt::format("{} CPUs were asked for; here a VM can have {}", wanted, max_vcpus));
+    return max_vcpus;
   }
   return wanted;
 }
@@ -222,7 +222,7 @@ Result<Plan> plan_container(const PlanInput& input) {
 
   vm::MachineSpec& machine = plan.task.machine;
   machine.id = input.id;
-  machine.vcpus = plan_vcpus(spec, input.host_cpus, plan.warnings);
+  machine.vcpus = plan_vcpus(spec, input.max_vcpus, plan.warnings);
   machine.memory_bytes = plan_memory(spec, plan.warnings);
   machine.kernel = input.kernel;
   machine.directory = input.directory;

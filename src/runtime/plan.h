@@ -17,9 +17,9 @@ struct PlanInput {
   const ContainerSpec& spec;
   const ResolvedImage& image;
   vm::GuestKernel kernel;
-  std::filesystem::path directory;  // containers/<id>
-  std::filesystem::path upper;      // empty: no writable layer, for a read-only root
-  unsigned host_cpus = 1;
+  std::filesystem::path directory;      // containers/<id>
+  std::filesystem::path upper;          // empty: no writable layer, for a read-only root
+  unsigned max_vcpus = 1;               // that a VM can have here
   std::vector<PortMapping> ports = {};  // with the host's side decided (net::choose_host_ports)
   std::string host_resolv_conf = {};    // the host's /etc/resolv.conf
 };

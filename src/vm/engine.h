@@ -21,6 +21,7 @@ struct Availability {
   std::string reason;       // why not, and what to do; empty when usable
   std::string version;      // of the engine, when known
   std::string accelerator;  // "kvm", "hvf", "tcg"
+  unsigned max_vcpus = 1;   // of use to one VM
   std::string note;         // what a person should know though it is usable (no hardware virtualisation, …)
 };
 

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/platform/platform.h"
 #include "channel/body.h"
 #include "image/resolve.h"
 #include "net/host_ports.h"
@@ -139,7 +138,7 @@ Result<> Monitor::prepare_run() {
                               .kernel = kernel,
                               .directory = directory,
                               .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
-                              .host_cpus = platform::host_info().cpus,
+                              .max_vcpus = engine.availability.max_vcpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
   if (size_) std::tie(plan_.task.process.rows, plan_.task.process.cols) = *size_;

@@ -21,12 +21,6 @@ std::string machine_option(const QemuTarget& target, const GuestKernel& kernel) 
 
 std::string cpu_option(const QemuTarget& target) { return target.accelerator == "tcg" ? "max" : "host"; }
 
-// Emulated CPUs take turns. In threads of their own they race with a kernel that patches its code, as all do: one still
-// runs the breakpoint that another has taken away, for ever (docs/architecture.md).
-std::string accelerator_option(const QemuTarget& target) {
-  return target.accelerator == "tcg" ? "tcg,thread=single" : target.accelerator;
-}
-
 std::string kernel_command_line(const QemuTarget& target, const GuestKernel& kernel) {
   std::string console = !kernel.has_serial ? "hvc0" : is_x86(target) ? "ttyS0" : "ttyAMA0";
   std::string line = fmt::format("console={} quiet panic=-1", console);
@@ -115,7 +109,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "-machine",
       machine_option(target, spec.kernel),
       "-accel",
-      accelerator_option(target),
+      target.accelerator,
       "-cpu",
       cpu_option(target),
       "-smp",

@@ -93,6 +93,8 @@ Availability QemuEngine::probe() const {
   platform::Virtualisation virtualisation = platform::probe_virtualisation();
   found.usable = true;
   found.accelerator = accelerator(virtualisation);
+  // Two emulated CPUs break the guest's kernel now and then (docs/architecture.md).
+  found.max_vcpus = virtualisation.usable ? platform::host_info().cpus : 1;
   if (!virtualisation.usable) found.note = "emulation only, slow: " + virtualisation.reason;
   return found;
 }

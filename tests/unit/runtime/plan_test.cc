@@ -28,7 +28,7 @@ class PlanTest : public testing::Test {
                            .kernel = kernel_,
                            .directory = "/c",
                            .upper = upper_,
-                           .host_cpus = 4,
+                           .max_vcpus = 4,
                            .ports = ports_,
                            .host_resolv_conf = "nameserver 192.0.2.1\nsearch corp.test\noptions edns0\n"});
   }
@@ -147,7 +147,7 @@ TEST_F(PlanTest, TakesTheImagesDefaultsUnlessTheSpecSaysOtherwise) {
   EXPECT_TRUE(good().task.process.open_stdin);
 }
 
-TEST_F(PlanTest, RoundsCpusUpLimitsThemAndClampsThemToTheHost) {
+TEST_F(PlanTest, RoundsCpusUpLimitsThemAndClampsThemToWhatAVmCanHave) {
   struct Case {
     double asked;
     unsigned vcpus;

@@ -89,13 +89,6 @@ TEST(QemuCommandLine, GivesArmHostsTheVirtMachine) {
   EXPECT_EQ(value_of(argv, "-append"), "console=ttyAMA0 quiet panic=-1 mitigations=off");
 }
 
-TEST(QemuCommandLine, LetsEmulatedCpusTakeTurns) {
-  EXPECT_EQ(value_of(qemu_command_line(emulated(), example()), "-accel"), "tcg,thread=single");
-  QemuTarget target = emulated();
-  target.accelerator = "kvm";
-  EXPECT_EQ(value_of(qemu_command_line(target, example()), "-accel"), "kvm");
-}
-
 TEST(QemuCommandLine, GivesAKernelWithoutInitramfsTheAgentAsItsFirstDisk) {
   MachineSpec spec = example();
   spec.kernel.initramfs.clear();
