@@ -17,7 +17,8 @@ SharedLibrary::Symbol SharedLibrary::find(const char* name) {
 
 Result<> SharedLibrary::usable() const {
   if (missing_.empty()) return {};
-  return fail(Errc::not_found, "load " + file_name_ + ": " + missing_, "install it; docs/dependencies.md names the packages");
+  return fail(Errc::not_found, "load " + file_name_ + ": " + missing_,
+              "install it; docs/dependencies.md names the packages");
 }
 
 }  // namespace diatom

@@ -112,8 +112,9 @@ void LocalStdio::read_stdin() {
     program_->close_stdin();
     return;
   }
-  if (look_for_detach_keys()) return options_.on_detach();
+  bool detach = look_for_detach_keys();
   offer_stdin();
+  if (detach) options_.on_detach();
 }
 
 // Takes them out of what was typed. Those that turn out to be something else are sent late, but they are sent.
@@ -124,8 +125,9 @@ bool LocalStdio::look_for_detach_keys() {
   for (std::byte byte : typed_) {
     auto key = [&](size_t i) { return static_cast<std::byte>(keys[i]); };
     if (byte == key(keys_seen_)) {
-      if (++keys_seen_ == keys.size()) return true;
-      continue;
+      if (++keys_seen_ < keys.size()) continue;
+      typed_ = std::move(kept);  // what was typed before them is the program's
+      return true;
     }
     for (size_t i = 0; i < keys_seen_; ++i) kept.push_back(key(i));
     keys_seen_ = 0;

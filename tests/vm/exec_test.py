@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Other programs in a container that runs (`exec`), and its own program's streams for whoever comes later (`attach`,
 `start -a`)."""
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -11,6 +12,7 @@ import sys
 import termios
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from crash import monitor_of  # noqa: E402
 from containers import ContainerTest, Reader  # noqa: E402
 from diatom import DEADLINE, main  # noqa: E402
 from terminal import in_terminal, read_until, set_size  # noqa: E402
@@ -244,6 +246,21 @@ class Attach(ContainerTest):
             self.assertEqual(stalled.process.wait(DEADLINE), 0)
         self.assertEqual(self.status('box'), 'running')
 
+    def test_what_nobody_reads_is_not_kept_in_memory(self):
+        """20 clients that stall, and 4 MiB for each: the monitor holds what their windows take (docs/format/control.md)."""
+        container = self.up('box', 'while read line; do head -c 4194304 /dev/zero; echo done; done', '-i')
+        with contextlib.ExitStack() as stack:
+            stalled = [stack.enter_context(self.attach('--no-stdin', 'box')) for _ in range(10)]
+            stalled += [stack.enter_context(Reader(self, 'exec', 'box', 'cat', '/dev/zero')) for _ in range(10)]
+            for reader in stalled[10:]:
+                self.assertTrue(reader.more())
+            stack.enter_context(self.attach('box', stdin=subprocess.PIPE)).process.stdin.write(b'go\n')
+            self.await_output('box', b'done')
+            with contextlib.closing(monitor_of(self.home, container)) as monitor:
+                status = pathlib.Path(f'/proc/{monitor.pid}/status').read_text()
+        most = int(status.split('VmHWM:')[1].split()[0])
+        self.assertLess(most, 32 << 10, 'KiB')
+
     def test_detach_keys_of_a_terminal(self):
         self.up('box', 'while read line; do echo "got $line"; done', '-it', ready=False)
         for word in (b'one', b'two'):
@@ -253,6 +270,13 @@ class Attach(ContainerTest):
             os.write(master, CTRL_P_Q)
             self.assertEqual(process.wait(DEADLINE), 0)
             os.close(master)
+        process, master = in_terminal(self.home, 'attach', 'box')
+        os.write(master, b'three\n')
+        read_until(master, b'got three')
+        os.write(master, b'four\n' + CTRL_P_Q)  # in one piece: what comes before them is the program's
+        self.assertEqual(process.wait(DEADLINE), 0)
+        os.close(master)
+        self.await_output('box', b'got four')
         self.assertEqual(self.status('box'), 'running')
 
     def test_signals_are_passed_on_unless_they_are_not_to_be(self):

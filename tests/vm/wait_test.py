@@ -110,13 +110,15 @@ class Events(ContainerTest):
             self.diatom('run', '-d', '--name', 'long', 'busybox', 'sh', '-c', FOREVER)
             container = self.inspect('long')['Id']
             self.diatom('exec', 'long', 'true')
+            self.diatom('exec', '-d', 'long', 'sh', '-c', 'exit 4')  # whose end nobody waits for
+            self.assertEqual([events.next('exec_die')['Actor']['Attributes']['exitCode'] for _ in range(2)], ['0', '4'])
             self.diatom('pause', 'long')
             self.diatom('unpause', 'long')
             self.diatom('rename', 'long', 'longer')
             self.diatom('stop', '-t', '0', 'longer')
             self.diatom('rm', 'longer')
             times = []
-            for action in ('create', 'start', 'exec_start', 'exec_die', 'pause', 'unpause', 'rename', 'kill', 'die',
+            for action in ('pause', 'unpause', 'rename', 'kill', 'die',
                            'destroy'):
                 event = events.next(action)
                 self.assertEqual(event['Actor']['ID'], container)

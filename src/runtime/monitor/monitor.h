@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +82,7 @@ class Monitor {
   channel::StreamHandlers route_process(channel::Connection& client, StreamId stream, const channel::Request& request);
   channel::StreamHandlers start_exec(const Asker& asker, const std::string& id);
   channel::StreamHandlers report_exec(const Asker& asker, const channel::Request& request, const std::string& id);
+  void exec_ended(const std::string& id, const std::optional<channel::AgentClient::Response>& response);
   channel::StreamHandlers set_size(const Asker& asker, const std::string& path);
   static Asker asker_of(channel::Connection& client, StreamId stream);
   static channel::StreamHandlers wait_in(std::vector<Asker>& list, Asker asker);
@@ -135,6 +137,7 @@ class Monitor {
   std::vector<Asker> stop_askers_;  // told when it has stopped for good
   std::vector<Asker> restart_askers_;
   std::vector<std::shared_ptr<Input>> inputs_;
+  std::set<std::string> execs_;  // that have started, and whose end is yet to be an event
 };
 
 // What the monitor's executable does: `diatom-monitor ID`, with the starter's connection as descriptor 3.

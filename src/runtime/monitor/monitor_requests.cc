@@ -230,22 +230,33 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
         complete_exec(*process, plan_.task.process);
         emit("exec_create: " + command, {{"execID", id}});
         emit("exec_start: " + command, {{"execID", id}});
-        task_->agent().forward({"PUT", std::string(process_prefix) + id}, encode(*process),
-                               [asker](const auto& response) { pass_on(asker, response); });
+        std::string path = std::string(process_prefix) + id;
+        task_->agent().forward({"PUT", path}, encode(*process), [this, asker, id](const auto& response) {
+          if (response && response->status == 200) execs_.insert(id);
+          pass_on(asker, response);
+        });
+        // Its end is an event even if no client waits for it.
+        task_->agent().forward({"GET", path + "/exit"}, "",
+                               [this, id](const auto& response) { exec_ended(id, response); });
       },
       largest_exec);
 }
 
 StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& request, const std::string& id) {
   task_->agent().forward(request, "", [this, asker, id](const auto& response) {
-    if (response && response->status == 200)
-      if (auto report = channel::decode_exit_report(response->body))
-        emit("exec_die", {{"execID", id}, {"exitCode", std::to_string(report->code)}});
+    exec_ended(id, response);
     pass_on(asker, response);
   });
   StreamHandlers handlers;
   handlers.on_close = [asker](bool) { asker->closed = true; };
   return handlers;
+}
+
+// By whichever answer comes first.
+void Monitor::exec_ended(const std::string& id, const std::optional<channel::AgentClient::Response>& response) {
+  if (execs_.erase(id) == 0 || !response || response->status != 200) return;
+  if (auto report = channel::decode_exit_report(response->body))
+    emit("exec_die", {{"execID", id}, {"exitCode", std::to_string(report->code)}});
 }
 
 // ---- Its life, as others want it.
