@@ -19,7 +19,12 @@ std::string machine_option(const QemuTarget& target, const GuestKernel& kernel) 
                      kernel.has_serial ? "on" : "off");
 }
 
-std::string cpu_option(const QemuTarget& target) { return target.accelerator == "tcg" ? "max" : "host"; }
+// Emulated, "rep movsb" takes a step for each byte, and a kernel that is told that it is fast copies everything with
+// it.
+std::string cpu_option(const QemuTarget& target) {
+  if (target.accelerator != "tcg") return "host";
+  return is_x86(target) ? "max,-erms,-fsrm" : "max";
+}
 
 std::string kernel_command_line(const QemuTarget& target, const GuestKernel& kernel) {
   std::string console = !kernel.has_serial ? "hvc0" : is_x86(target) ? "ttyS0" : "ttyAMA0";
