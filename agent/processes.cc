@@ -147,8 +147,10 @@ void Processes::resize(StreamId stream, std::string_view id, std::string_view si
 void Processes::set_container(channel::ContainerConfig config) {
   container_ = std::move(config);
   Process* waiting = find(first_id);
-  if (waiting != nullptr && waiting->config)
-    spawn(std::string(first_id), *waiting, *std::exchange(waiting->config, {}));
+  if (waiting == nullptr || !waiting->config) return;
+  channel::ProcessConfig first = std::move(*waiting->config);
+  waiting->config.reset();
+  spawn(std::string(first_id), *waiting, first);
 }
 
 Result<> Processes::may_start(std::string_view id, const Process& process) const {
