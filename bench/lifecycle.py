@@ -96,8 +96,9 @@ PRINT = 'cat /dev/shm/text'
 ROOM = ('--shm-size', str(2 * LOG_BYTES))
 
 
-def port_floor(home: Home, scratch: pathlib.Path) -> float:
+def port_floor(home: Home, scratch: pathlib.Path, how: str = f'{PRINT} > /port') -> float:
     """The same bytes through a bare virtio port of the same VM, to a reader that throws them away: MB/s."""
+    scratch.mkdir()
     socket_path = scratch / 'port'
     qemu = scratch / 'qemu'
     real = shutil.which(f'qemu-system-{os.uname().machine}')
@@ -105,7 +106,7 @@ def port_floor(home: Home, scratch: pathlib.Path) -> float:
                     '-device virtserialport,chardev=bare,name=bare\n')
     qemu.chmod(0o755)
     script = ('port=$(grep -l bare /sys/class/virtio-ports/*/name); mknod /port c $(tr : " " < ${port%name}dev); '
-              f'{MAKE}; {PRINT} > /port')
+              f'{MAKE}; {how}')
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(socket_path))
         listener.listen()
@@ -185,7 +186,8 @@ def main() -> None:
                 one_life(tool, 'busybox', f'life{number}', times)
         report(times, tools, {'create': '(bar 10 ms)', 'exec': '(bar 1.0)', 'stop': '(bar 500 ms)'})
         create_by_size(home, scratch, runs)
-        print(f'logs     a bare virtio port {port_floor(home, scratch):.0f} MB/s')
+        floors = port_floor(home, scratch / 'bare'), port_floor(home, scratch / 'piped', f'{PRINT} | cat > /port')
+        print('logs     a bare virtio port {:.0f} MB/s, by way of a pipe {:.0f} MB/s'.format(*floors))
         for tool in tools:
             print(f'logs     {tool.name} {log_throughput(tool, "busybox"):.0f} MB/s from write to file')
         private, proportional = idle_memory(home)
