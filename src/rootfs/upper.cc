@@ -23,9 +23,10 @@ Result<> format(const fs::path& path, uint64_t bytes) {
   if (!program)
     return fail(Errc::not_found, "format writable layer: mke2fs is not installed",
                 "on Debian, apt-get install e2fsprogs");
+  // -G: the bitmaps of many groups lie side by side, in few pieces that are copied for each container.
   CommandOutput out = TRY(run_command(
       {*program, "-q", "-F", "-t", "ext4", "-O", "^has_journal,^resize_inode,sparse_super2,uninit_bg,^metadata_csum",
-       "-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0", "-i", "16384", "-m", "0", "-L",
+       "-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0", "-i", "16384", "-m", "0", "-G", "512", "-L",
        "diatom-upper", path.string()},
       std::chrono::minutes(1)));
   if (out.status.code != 0)

@@ -66,7 +66,8 @@ class FromCreateToRemove(ContainerTest):
 
         # It starts again, and what it has written is there; what it printed, too.
         self.diatom('start', 'web-2')
-        self.assertEqual(self.sh('web-2', 'cat /runs'), 'run\nrun\n')
+        wait = 'while [ $(wc -l < /runs) -lt 2 ]; do sleep 0.05; done; '
+        self.assertEqual(self.sh('web-2', wait + 'cat /runs'), 'run\nrun\n')
         self.assertGreater(self.state('web-2')['StartedAt'], first['StartedAt'])
         self.diatom('rm', '-f', 'web-2')
         self.diatom('inspect', container, code=1)
