@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -104,9 +105,11 @@ Result<UniqueFd> open_channel(int uevents) {
   }
 }
 
-// Before the first process there is: the container's devices are not the agent's, and it may not open this one itself.
+// Before anything can go wrong, and before there is a container: its processes may not open this device themselves.
+// An initramfs has no devices yet.
 void open_log() {
-  if (kernel_log < 0) kernel_log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+  ::mknod("/dev/kmsg", S_IFCHR | 0600, makedev(1, 11));
+  kernel_log = ::open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
 }
 
 void bring_loopback_up() {
@@ -155,7 +158,6 @@ Result<UniqueFd> boot() {
   load_modules(open_modules("/etc/modules.list"));
   network_modules() = open_modules("/etc/network.list");
   TRY(leave_initramfs());
-  open_log();
   bring_loopback_up();
   open_network_to_users();
   // What the container does with its memory must not end the agent.

@@ -335,7 +335,7 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   }
   now->pid = 0;
   now->address.clear();
-  now->ports = "[]";
+  now->ports = "{}";
   now->health = "{}";
   ::unlink(paths_.control_socket(id).c_str());
   TRY(update(*now));

@@ -37,7 +37,7 @@ struct ContainerRecord {
   std::string error;
   int64_t pid = 0;  // of the VMM
   std::string address = {};
-  std::string ports = "[]";
+  std::string ports = "{}";
   std::string health = "{}";
   int64_t restarts = 0;
   bool stopped = false;  // by somebody's word

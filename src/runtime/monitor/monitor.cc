@@ -234,7 +234,7 @@ void Monitor::record_end(const Result<channel::ExitReport>& report) {
   record_.finished_ns = wall_clock_ns();
   record_.pid = 0;
   record_.address.clear();
-  record_.ports = "[]";
+  record_.ports = "{}";
   record_.health = "{}";
   if (report) {
     record_.exit_code = report->code;
