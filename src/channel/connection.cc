@@ -310,7 +310,7 @@ void Connection::readable() {
 void Connection::flush() {
   // nghttp2 closes streams while it sends, too, and a handler that is told of it may ask for more: the send that is
   // under way takes that along, and must not be entered again.
-  if (lost_ || flushing_) return;
+  if (lost_ || unheard_ || flushing_) return;
   for (;;) {
     while (pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
@@ -324,6 +324,8 @@ void Connection::flush() {
     if (pending_begin_ == pending_.size()) break;
     ssize_t put = write_quietly(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
     if (put < 0 && errno == EINTR) continue;
+    // The peer has closed its end; what it said before that is still to be read, and its end comes by reading, too.
+    if (put < 0 && (errno == EPIPE || errno == ECONNRESET)) return stop_writing();
     if (put < 0 && errno != EAGAIN)
       return lose({Errc::guest, std::string("guest channel: write: ") + std::strerror(errno), ""});
     if (put <= 0) break;
@@ -352,6 +354,14 @@ void Connection::flush() {
   if (!room_timer_ &&
       std::ranges::any_of(streams_, [this](const auto& entry) { return has_news_of_room(entry.first, *entry.second); }))
     room_timer_ = loop_.after(std::chrono::milliseconds(0), [this] { tell_of_room(); });
+}
+
+void Connection::stop_writing() {
+  unheard_ = true;
+  pending_.clear();
+  pending_begin_ = 0;
+  if (std::exchange(watching_writable_, false)) loop_.forget_writable(fd_.get());
+  if (on_idle_) tell_of_idleness();
 }
 
 bool Connection::has_news_of_room(StreamId id, const Stream& stream) const {
@@ -402,7 +412,7 @@ void Connection::await_idle(std::function<void()> done) {
 
 // At the next turn: whoever is told may destroy the connection.
 void Connection::tell_of_idleness() {
-  if (lost_ || idle()) loop_.post([done = std::exchange(on_idle_, nullptr)] { done(); });
+  if (lost_ || unheard_ || idle()) loop_.post([done = std::exchange(on_idle_, nullptr)] { done(); });
 }
 
 }  // namespace diatom::channel

@@ -108,6 +108,7 @@ class Connection {
   Stream* find(StreamId id);
   void readable();
   void flush();
+  void stop_writing();
   void lose(Error error);
   bool idle() const;
   void tell_of_idleness();
@@ -131,6 +132,7 @@ class Connection {
   bool flushing_ = false;
   std::optional<EventLoop::TimerId> room_timer_;
   bool watching_writable_ = false;
+  bool unheard_ = false;  // the peer takes nothing more
   bool lost_ = false;
 };
 

@@ -221,6 +221,30 @@ TEST_F(ConnectionTest, TheOtherEndsDepartureClosesEveryStreamThenTheConnection) 
   EXPECT_TRUE(refused) << "what is asked of a lost connection ends at once";
 }
 
+TEST_F(ConnectionTest, WhatThePeerSaidBeforeItWentIsHeardEvenIfItIsWrittenToFirst) {
+  std::string heard;
+  StreamId open_stream = 0;
+  on_request_ = [&](StreamId id, const Request&) {
+    open_stream = id;
+    StreamHandlers handlers;
+    handlers.on_data = [&](std::span<const std::byte> data) {
+      heard.append(reinterpret_cast<const char*>(data.data()), data.size());
+    };
+    handlers.on_close = stop_on_close();
+    return handlers;
+  };
+  StreamId id = client_->request({"PUT", "/"}, {});
+  settle(*loop_);
+  server_->respond(open_stream, 200);
+  client_->send_all(id, "last words");
+  client_.reset();
+  server_->send_all(open_stream, "too late");
+  EXPECT_FALSE(server_->lost());
+  run_loop(*loop_);
+  EXPECT_EQ(heard, "last words");
+  EXPECT_TRUE(server_->lost());
+}
+
 TEST_F(ConnectionTest, NothingGoesOutWhileItIsCorked) {
   auto pair = platform::make_socket_pair().value();
   auto client = Connection::open(*loop_, std::move(pair.ours), Connection::Role::client, nullptr, nullptr).value();
