@@ -109,8 +109,9 @@ void ProcessIo::watch_output(Output& output, bool on) {
 void ProcessIo::pump_output(Output& output) {
   if (!output.fd) return;
   if (output.stream == 0) return discard(output);
-  std::array<std::byte, read_block> block;
+  if (auto moved = connection_->send_from(output.stream, output.fd.get())) return watch_output(output, *moved > 0);
   if (size_t room = connection_->room(output.stream); room > 0) {
+    std::array<std::byte, read_block> block;
     ssize_t got = ::read(output.fd.get(), block.data(), std::min(room, block.size()));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return watch_output(output, true);
     if (got <= 0) return end_output(output);  // the end; EIO from a terminal that nobody has open any more

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "cgroup.h"
+#include "channel/connection.h"
 #include "program.h"
 
 namespace diatom::agent {
@@ -63,7 +64,10 @@ class ChildrenIn {
 };
 
 Result<Pipes> make_pipes() {
-  return Pipes{TRY(platform::make_pipe()), TRY(platform::make_pipe()), TRY(platform::make_pipe())};
+  Pipes pipes{TRY(platform::make_pipe()), TRY(platform::make_pipe()), TRY(platform::make_pipe())};
+  for (const platform::Pipe* pipe : {&pipes.output, &pipes.error})
+    platform::widen_pipe(pipe->write_end.get(), channel::wide_send_buffer);
+  return pipes;
 }
 
 void make_nonblocking(const UniqueFd& fd) {

@@ -1,23 +1,23 @@
 #include "base/hash.h"
 
-#include <openssl/evp.h>
+// The functions below EVP: what EVP loads before its first hash (configuration, providers) takes longer than creating a
+// container. OpenSSL calls them deprecated, and keeps them.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 namespace diatom {
 
-void Sha256::Free::operator()(void* context) const { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context)); }
+struct Sha256::State : SHA256_CTX {};
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_.get()), EVP_sha256(), nullptr);
-}
+void Sha256::Free::operator()(State* state) const { delete state; }
 
-void Sha256::update(std::span<const std::byte> data) {
-  EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_.get()), data.data(), data.size());
-}
+Sha256::Sha256() : state_(new State) { ::SHA256_Init(state_.get()); }
+
+void Sha256::update(std::span<const std::byte> data) { ::SHA256_Update(state_.get(), data.data(), data.size()); }
 
 std::array<std::byte, 32> Sha256::finish() {
   std::array<std::byte, 32> digest{};
-  unsigned size = 0;
-  EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()), reinterpret_cast<unsigned char*>(digest.data()), &size);
+  ::SHA256_Final(reinterpret_cast<unsigned char*>(digest.data()), state_.get());
   return digest;
 }
 

@@ -24,10 +24,11 @@ class Sha256 {
   std::string finish_hex();            // the same as 64 lower-case hex digits
 
  private:
+  struct State;
   struct Free {
-    void operator()(void* context) const;
+    void operator()(State* state) const;
   };
-  std::unique_ptr<void, Free> context_;
+  std::unique_ptr<State, Free> state_;
 };
 
 std::string sha256_hex(std::string_view data);

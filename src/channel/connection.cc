@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <nghttp2/nghttp2.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,10 @@ namespace {
 
 constexpr size_t read_block = 128 << 10;
 constexpr size_t write_block = 128 << 10;
-constexpr uint32_t frame_size = 64 << 10;
+constexpr uint32_t frame_size = 256 << 10;
+constexpr size_t frame_head = 9;  // RFC 9113, 4.1
+// Less is copied: a splice is a write of its own, and the frame's head another.
+constexpr size_t worth_splicing = 16 << 10;
 // Of all streams together; never the limit: each stream's own window is consumed from this one at once.
 constexpr int32_t connection_window = 64 << 20;
 
@@ -101,26 +105,49 @@ struct Connection::Callbacks {
     return 0;
   }
 
-  static ssize_t read_body(nghttp2_session*, int32_t id, uint8_t* out, size_t room, uint32_t* flags,
-                           nghttp2_data_source*, void* user) {
+  static ssize_t read_body(nghttp2_session*, int32_t id, uint8_t*, size_t room, uint32_t* flags, nghttp2_data_source*,
+                           void* user) {
     Stream* stream = self(user).find(id);
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    size_t size = std::min(room, stream->out.size() - stream->out_begin);
+    size_t there = stream->in_pipe > 0 ? stream->in_pipe : stream->out.size() - stream->out_begin;
+    size_t size = std::min(room, there);
     if (size == 0 && !stream->finished) {
       stream->starved = true;
       return NGHTTP2_ERR_DEFERRED;
     }
-    std::memcpy(out, stream->out.data() + stream->out_begin, size);
+    *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    if (stream->finished && size == there) *flags |= NGHTTP2_DATA_FLAG_EOF;
+    return static_cast<ssize_t>(size);
+  }
+
+  // One frame of what read_body has promised.
+  static int send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* head, size_t size, nghttp2_data_source*,
+                       void* user) {
+    Connection& connection = self(user);
+    Stream* stream = connection.find(frame->hd.stream_id);
+    if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    connection.pending_.append(reinterpret_cast<const char*>(head), frame_head);
+    if (stream->in_pipe > 0) {
+      if (size < stream->in_pipe) {  // the peer has made its window smaller
+        stream->in_pipe -= size;
+        bool whole = connection.copy_from(*stream->pipe, size) == static_cast<ssize_t>(size);
+        return whole ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+      }
+      connection.piped_ = stream->pipe;
+      connection.piped_stream_ = frame->hd.stream_id;
+      connection.piped_bytes_ = size;
+      return NGHTTP2_ERR_PAUSE;  // nothing behind it until it is written
+    }
+    connection.pending_.append(stream->out, stream->out_begin, size);
     stream->out_begin += size;
     if (stream->out_begin == stream->out.size()) {
       stream->out.clear();
       stream->out_begin = 0;
-      if (stream->finished) *flags |= NGHTTP2_DATA_FLAG_EOF;
     } else if (stream->out_begin >= buffer_of(*stream)) {  // a source that is always ahead must not make it grow
       stream->out.erase(0, stream->out_begin);
       stream->out_begin = 0;
     }
-    return static_cast<ssize_t>(size);
+    return 0;
   }
 
   static ssize_t frame_length(nghttp2_session*, uint8_t, int32_t, int32_t connection_left, int32_t stream_left,
@@ -157,6 +184,7 @@ Result<> Connection::begin() {
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, Callbacks::frame_received);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Callbacks::data);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, Callbacks::closed);
+  nghttp2_session_callbacks_set_send_data_callback(callbacks, Callbacks::send_data);
   nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, Callbacks::frame_length);
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
@@ -241,7 +269,7 @@ void Connection::resume(StreamId id, Stream& stream) {
 
 size_t Connection::room(StreamId id) const {
   auto found = streams_.find(id);
-  if (found == streams_.end()) return 0;
+  if (found == streams_.end() || found->second->in_pipe > 0) return 0;
   size_t held = found->second->out.size() - found->second->out_begin;
   size_t buffer = buffer_of(*found->second);
   return held >= buffer ? 0 : buffer - held;
@@ -270,6 +298,40 @@ void Connection::send_all(StreamId id, std::string_view body) {
   if (stream == nullptr || stream->finished) return;
   stream->out.append(body);
   resume(id, *stream);
+}
+
+// What goes in one frame: Linux's console driver must be given all that a pipe holds (its scatter list has an end only
+// there), so that what is to be spliced is never more.
+size_t Connection::frame_room(StreamId id) const {
+  int32_t window = std::min(nghttp2_session_get_stream_remote_window_size(session_.get(), id),
+                            nghttp2_session_get_remote_window_size(session_.get()));
+  return static_cast<size_t>(std::clamp(window, 0, static_cast<int32_t>(frame_size)));
+}
+
+bool Connection::can_splice(StreamId id, const Stream& stream) const {
+  return stream.out.empty() && stream.in_pipe == 0 && frame_room(id) >= worth_splicing;
+}
+
+std::optional<size_t> Connection::send_from(StreamId id, int pipe) {
+  Stream* stream = find(id);
+  int there = 0;
+  if (stream == nullptr || stream->finished) return std::nullopt;
+  if (::ioctl(pipe, FIONREAD, &there) < 0 || static_cast<size_t>(there) < worth_splicing) return std::nullopt;
+  if (!can_splice(id, *stream)) {
+    stream->want_room = stream->want_splice = true;
+    return 0;
+  }
+  if (!stream->pipe) {
+    auto made = platform::make_pipe();
+    if (!made) return std::nullopt;
+    platform::widen_pipe(made->write_end.get(), buffer_of(*stream));
+    stream->pipe = std::make_shared<platform::Pipe>(std::move(*made));
+  }
+  ssize_t moved = platform::splice(pipe, stream->pipe->write_end.get(), frame_room(id));
+  if (moved <= 0) return std::nullopt;
+  stream->in_pipe = static_cast<size_t>(moved);
+  resume(id, *stream);
+  return static_cast<size_t>(moved);
 }
 
 void Connection::finish(StreamId id) {
@@ -312,30 +374,26 @@ void Connection::flush() {
   // under way takes that along, and must not be entered again.
   if (lost_ || unheard_ || flushing_) return;
   for (;;) {
-    while (pending_.size() - pending_begin_ < write_block) {
+    while (piped_bytes_ == 0 && pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
+      size_t before = pending_.size();
       flushing_ = true;
       ssize_t size = nghttp2_session_mem_send(session_.get(), &bytes);
       flushing_ = false;
       if (size < 0) return lose(nghttp2_error("write", size));
-      if (size == 0) break;
       pending_.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
+      if (pending_.size() == before) break;
     }
-    if (pending_begin_ == pending_.size()) break;
-    ssize_t put = write_quietly(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
+    if (all_written()) break;
+    ssize_t put = write_out();
     if (put < 0 && errno == EINTR) continue;
     // The peer has closed its end; what it said before that is still to be read, and its end comes by reading, too.
     if (put < 0 && (errno == EPIPE || errno == ECONNRESET)) return stop_writing();
     if (put < 0 && errno != EAGAIN)
       return lose({Errc::guest, std::string("guest channel: write: ") + std::strerror(errno), ""});
     if (put <= 0) break;
-    pending_begin_ += static_cast<size_t>(put);
-    if (pending_begin_ == pending_.size()) {
-      pending_.clear();
-      pending_begin_ = 0;
-    }
   }
-  bool blocked = pending_begin_ < pending_.size();
+  bool blocked = !all_written();
   if (pending_begin_ >= write_block) {  // a peer that is always a little behind must not make it grow
     pending_.erase(0, pending_begin_);
     pending_begin_ = 0;
@@ -356,16 +414,48 @@ void Connection::flush() {
     room_timer_ = loop_.after(std::chrono::milliseconds(0), [this] { tell_of_room(); });
 }
 
+// Of what is serialised, as much as the descriptor takes in one go.
+ssize_t Connection::write_out() {
+  if (pending_begin_ == pending_.size()) return move_piped();
+  ssize_t put = write_quietly(fd_.get(), pending_.data() + pending_begin_, pending_.size() - pending_begin_);
+  if (put > 0) pending_begin_ += static_cast<size_t>(put);
+  if (pending_begin_ == pending_.size()) {
+    pending_.clear();
+    pending_begin_ = 0;
+  }
+  return put;
+}
+
+ssize_t Connection::move_piped() {
+  ssize_t put = platform::splice(piped_->read_end.get(), fd_.get(), piped_bytes_);
+  if (put <= 0) return put;
+  piped_bytes_ -= static_cast<size_t>(put);
+  if (Stream* stream = find(piped_stream_)) stream->in_pipe -= static_cast<size_t>(put);
+  if (piped_bytes_ == 0) piped_.reset();
+  return put;
+}
+
+ssize_t Connection::copy_from(const platform::Pipe& pipe, size_t bytes) {
+  size_t before = pending_.size();
+  pending_.resize(before + bytes);
+  ssize_t got = ::read(pipe.read_end.get(), pending_.data() + before, bytes);
+  pending_.resize(before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  return got;
+}
+
 void Connection::stop_writing() {
   unheard_ = true;
   pending_.clear();
   pending_begin_ = 0;
+  piped_bytes_ = 0;
+  piped_.reset();
   if (std::exchange(watching_writable_, false)) loop_.forget_writable(fd_.get());
   if (on_idle_) tell_of_idleness();
 }
 
 bool Connection::has_news_of_room(StreamId id, const Stream& stream) const {
-  return stream.want_room && stream.handlers.on_writable && room(id) >= buffer_of(stream) / 2;
+  if (!stream.want_room || !stream.handlers.on_writable) return false;
+  return stream.want_splice ? can_splice(id, stream) : room(id) >= buffer_of(stream) / 2;
 }
 
 // A handler may close any stream, its own too.
@@ -377,7 +467,7 @@ void Connection::tell_of_room() {
   for (StreamId id : waiting) {
     Stream* stream = find(id);
     if (stream == nullptr || !has_news_of_room(id, *stream)) continue;
-    stream->want_room = false;
+    stream->want_room = stream->want_splice = false;
     auto handler = stream->handlers.on_writable;
     handler();
   }
@@ -401,8 +491,9 @@ void Connection::close() {
 }
 
 bool Connection::idle() const {
-  return pending_begin_ == pending_.size() && nghttp2_session_want_write(session_.get()) == 0 &&
-         std::ranges::all_of(streams_, [](const auto& entry) { return entry.second->out.empty(); });
+  return all_written() && nghttp2_session_want_write(session_.get()) == 0 &&
+         std::ranges::all_of(streams_,
+                             [](const auto& entry) { return entry.second->out.empty() && entry.second->in_pipe == 0; });
 }
 
 void Connection::await_idle(std::function<void()> done) {

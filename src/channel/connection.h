@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/event_loop.h"
+#include "base/platform/platform.h"
 
 struct nghttp2_session;
 
@@ -67,7 +68,10 @@ class Connection {
 
   size_t send(StreamId stream, std::span<const std::byte> data);  // returns what it took
   void send_all(StreamId stream, std::string_view body);          // a message of ours: taken whole
-  void finish(StreamId stream);                                   // nothing more will be sent
+  // Sends what a pipe holds without copying it (splice(2)), and returns how much it took out of the pipe; 0: none yet,
+  // on_writable follows. Nothing: there is little in it, read() and send() that.
+  std::optional<size_t> send_from(StreamId stream, int pipe);
+  void finish(StreamId stream);  // nothing more will be sent
   void reset(StreamId stream);
   void consume(StreamId stream, size_t bytes);
   void widen(StreamId stream);         // at once after request(), or in the request handler: wide window, wide buffer
@@ -91,9 +95,12 @@ class Connection {
     StreamHandlers handlers;
     std::string out;
     size_t out_begin = 0;
+    std::shared_ptr<platform::Pipe> pipe;  // of what send_from() took; `out` is empty meanwhile
+    size_t in_pipe = 0;
     bool finished = false;
     bool starved = false;  // nghttp2 waits for data
     bool want_room = false;
+    bool want_splice = false;  // room is not enough
     bool wide = false;
     Request incoming;  // server: headers as they come
     int status = 0;
@@ -108,6 +115,12 @@ class Connection {
   Stream* find(StreamId id);
   void readable();
   void flush();
+  size_t frame_room(StreamId id) const;
+  bool can_splice(StreamId id, const Stream& stream) const;
+  ssize_t write_out();
+  ssize_t move_piped();
+  ssize_t copy_from(const platform::Pipe& pipe, size_t bytes);
+  bool all_written() const { return pending_begin_ == pending_.size() && piped_bytes_ == 0; }
   void stop_writing();
   void lose(Error error);
   bool idle() const;
@@ -128,6 +141,9 @@ class Connection {
   std::map<StreamId, std::unique_ptr<Stream>> streams_;
   std::string pending_;  // serialised, not yet written
   size_t pending_begin_ = 0;
+  std::shared_ptr<platform::Pipe> piped_;  // behind `pending_` comes so much out of this stream's pipe
+  StreamId piped_stream_ = 0;
+  size_t piped_bytes_ = 0;
   int corked_ = 0;
   bool flushing_ = false;
   std::optional<EventLoop::TimerId> room_timer_;

@@ -18,11 +18,13 @@ void add_image_commands(CLI::App& app, Invocation& invocation) {
   add_image_remove(app, invocation, "rmi");
   CLI::App* image = app.add_subcommand("image", "everything about images");
   image->require_subcommand(1);
-  for (auto add : shared_verbs) add(*image, invocation);
-  add_image_list(*image, invocation, "ls")->alias("list");
-  add_image_remove(*image, invocation, "rm")->alias("remove");
-  add_image_inspect(*image, invocation);
-  add_image_prune(*image, invocation);
+  image->preparse_callback([image, &invocation](size_t) {  // as in container.cc
+    for (auto add : shared_verbs) add(*image, invocation);
+    add_image_list(*image, invocation, "ls")->alias("list");
+    add_image_remove(*image, invocation, "rm")->alias("remove");
+    add_image_inspect(*image, invocation);
+    add_image_prune(*image, invocation);
+  });
 }
 
 }  // namespace diatom::cli

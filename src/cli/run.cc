@@ -134,16 +134,20 @@ Result<int> create(Flags& flags) {
 
 }  // namespace
 
+// The options of `run` and `create` are more than all others together, and take longer to be made than a container:
+// they are, once the verb is the one that is asked for.
 void add_run_command(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = app.add_subcommand("run", "create a container from an image and run a program in it");
-  add_container_flags(*verb, flags->container);
-  verb->add_flag("-d,--detach", flags->detach, "leave it running, and print its id");
-  many(verb->add_option("-a,--attach", flags->attach, "join only these: stdin, stdout, stderr"));
-  one(verb->add_option("--detach-keys", flags->detach_keys, "keys that leave it running (default ctrl-p,ctrl-q)"));
-  verb->add_flag("--sig-proxy,!--no-sig-proxy", flags->sig_proxy, "pass signals on to the program (default)");
-  verb->add_flag("--timing", flags->timing, "print what each stage took to stderr");
-  verb->add_flag("--json", flags->json, "print a JSON object about the run to stderr when it has ended");
+  verb->preparse_callback([flags, verb](size_t) {
+    add_container_flags(*verb, flags->container);
+    verb->add_flag("-d,--detach", flags->detach, "leave it running, and print its id");
+    many(verb->add_option("-a,--attach", flags->attach, "join only these: stdin, stdout, stderr"));
+    one(verb->add_option("--detach-keys", flags->detach_keys, "keys that leave it running (default ctrl-p,ctrl-q)"));
+    verb->add_flag("--sig-proxy,!--no-sig-proxy", flags->sig_proxy, "pass signals on to the program (default)");
+    verb->add_flag("--timing", flags->timing, "print what each stage took to stderr");
+    verb->add_flag("--json", flags->json, "print a JSON object about the run to stderr when it has ended");
+  });
   verb->callback([&invocation, flags, verb] {
     flags->container.command = verb->remaining();
     invocation.error_exit_code = run_exit_code;
@@ -154,7 +158,7 @@ void add_run_command(CLI::App& app, Invocation& invocation) {
 void add_create_command(CLI::App& app, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = app.add_subcommand("create", "create a container from an image without starting it");
-  add_container_flags(*verb, flags->container);
+  verb->preparse_callback([flags, verb](size_t) { add_container_flags(*verb, flags->container); });
   verb->callback([&invocation, flags, verb] {
     flags->container.command = verb->remaining();
     invocation.run = [flags] { return create(*flags); };

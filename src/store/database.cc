@@ -7,12 +7,17 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/platform/platform.h"
 
 namespace diatom::store {
 
 namespace {
 
 constexpr int busy_timeout_ms = 10'000;
+// How long the write-ahead log becomes before it is brought into the database, and the room that is held for it: what
+// a container's end and its removal are written into on a full disk. Pages are of 4 KiB.
+constexpr int log_pages = 64;
+constexpr uint64_t log_room = 4 * log_pages * 4096;
 
 // One entry a version; what is here is on people's disks and never changes again.
 constexpr const char* migrations[] = {
@@ -127,6 +132,11 @@ std::unexpected<Error> failure(sqlite3* database, std::string_view what) {
   return fail(Errc::internal, std::move(message));
 }
 
+// Where there is none to be had, the log takes what it needs when it needs it.
+void reserve_log(const std::filesystem::path& database) {
+  if (auto log = open_file(database.string() + "-wal", O_RDWR)) platform::reserve_room(log->get(), log_room);
+}
+
 }  // namespace
 
 void Statement::Free::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
@@ -201,11 +211,13 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) TRY(create(path));
   Database database = TRY(connect(path));
-  // The log stays when the last user closes: on a full disk, its room is what a container's removal is written into.
-  int persist = 1;
-  sqlite3_file_control(database.database_.get(), nullptr, SQLITE_FCNTL_PERSIST_WAL, &persist);
+  // Who closes last does not bring the log into the database, which takes three waits for the disk: commits do, once it
+  // has grown. So who opens first reads no more than that again.
+  sqlite3_db_config(database.database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  sqlite3_wal_autocheckpoint(database.database_.get(), log_pages);
   // NORMAL with a write-ahead log: a power cut may lose the last transactions, never the database.
   TRY(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
+  reserve_log(path);
   TRY(database.migrate(path));
   return database;
 }

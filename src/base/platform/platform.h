@@ -20,6 +20,9 @@ int sync_data(int fd);
 // end.
 void start_writeback(int fd, uint64_t offset = 0, uint64_t bytes = 0);
 
+// Holds so much of the disk for the file's beginning, without making it longer. A wish: no failure is told.
+void reserve_room(int fd, uint64_t bytes);
+
 // Copies a file that may be sparse: by reflink or clonefile where the file system can, else data extents only.
 // `to` must not exist; it is removed again when the copy fails.
 Result<> clone_file(const std::filesystem::path& from, const std::filesystem::path& to);
@@ -57,6 +60,11 @@ struct Pipe {
   UniqueFd write_end;
 };
 Result<Pipe> make_pipe();
+// As much as so many bytes, where the system can be asked to; never less than it had.
+void widen_pipe(int fd, size_t bytes);
+// Moves up to so many bytes from a pipe to a pipe, a socket or a device, without copying them and without waiting:
+// how many, or -1 and errno. EINVAL: not with such a descriptor, or not on this system.
+ssize_t splice(int from_pipe, int to, size_t bytes);
 
 // What a process costs. Zeros when it has gone, or may not be looked at.
 struct ProcessUsage {

@@ -1,8 +1,10 @@
 #include "channel/connection.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -243,6 +245,67 @@ TEST_F(ConnectionTest, WhatThePeerSaidBeforeItWentIsHeardEvenIfItIsWrittenToFirs
   run_loop(*loop_);
   EXPECT_EQ(heard, "last words");
   EXPECT_TRUE(server_->lost());
+}
+
+// What a program writes into a pipe, faster than it is read, and in pieces small and large: all of it in its order.
+TEST_F(ConnectionTest, SendsWhatAPipeHolds) {
+  constexpr size_t total = 4 << 20;
+  auto pipe = platform::make_pipe().value();
+  platform::widen_pipe(pipe.write_end.get(), 256 << 10);
+  for (int fd : {pipe.read_end.get(), pipe.write_end.get()}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  size_t written = 0;
+  size_t read = 0;
+  size_t spliced = 0;
+  auto byte_at = [](size_t at) { return static_cast<std::byte>(at * 2654435761U >> 13); };
+  loop_->on_writable(pipe.write_end.get(), [&] {
+    std::vector<std::byte> block(std::min<size_t>(total - written, 1 + written % (300 << 10)));
+    for (size_t i = 0; i < block.size(); ++i) block[i] = byte_at(written + i);
+    ssize_t put = ::write(pipe.write_end.get(), block.data(), block.size());
+    if (put > 0) written += static_cast<size_t>(put);
+    if (written < total) return;
+    loop_->forget(pipe.write_end.get());
+    pipe.write_end.reset();
+  });
+  StreamId id = 0;
+  std::function<void()> pump = [&] {
+    std::array<std::byte, 4096> block;
+    auto moved = server_->send_from(id, pipe.read_end.get());
+    if (!moved && server_->room(id) == 0) {
+      server_->await_room(id);
+      moved = 0;
+    }
+    if (moved == 0) return loop_->forget(pipe.read_end.get());
+    loop_->on_readable(pipe.read_end.get(), pump);
+    spliced += moved.value_or(0);
+    if (moved) return;
+    ssize_t got = ::read(pipe.read_end.get(), block.data(), std::min(block.size(), server_->room(id)));
+    if (got > 0) server_->send(id, std::span(block).first(static_cast<size_t>(got)));
+    if (got != 0) return;
+    loop_->forget(pipe.read_end.get());
+    server_->finish(id);
+  };
+  on_request_ = [&](StreamId stream, const Request&) {
+    id = stream;
+    server_->widen(id);
+    server_->respond(id, 200);
+    loop_->on_readable(pipe.read_end.get(), pump);
+    StreamHandlers handlers;
+    handlers.on_writable = pump;
+    return handlers;
+  };
+  StreamHandlers handlers;
+  StreamId asked = 0;
+  handlers.on_data = [&](std::span<const std::byte> data) {
+    for (std::byte byte : data) ASSERT_EQ(byte, byte_at(read++));
+    client_->consume(asked, data.size());
+  };
+  handlers.on_close = stop_on_close();
+  asked = client_->request({"GET", "/"}, std::move(handlers));
+  client_->widen(asked);
+  client_->finish(asked);
+  run_loop(*loop_);
+  EXPECT_EQ(read, total);
+  EXPECT_GT(spliced, total / 2);
 }
 
 TEST_F(ConnectionTest, NothingGoesOutWhileItIsCorked) {

@@ -29,6 +29,12 @@ void start_writeback(int fd, uint64_t offset, uint64_t bytes) {
   ::sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
 }
 
+void reserve_room(int fd, uint64_t bytes) {
+  struct stat status{};
+  if (::fstat(fd, &status) < 0 || static_cast<uint64_t>(status.st_blocks) * 512 >= bytes) return;
+  ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes));
+}
+
 namespace {
 
 // Copies [offset, offset + length) inside the kernel; falls back to read/write across file systems.
@@ -140,6 +146,14 @@ Result<Pipe> make_pipe() {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) < 0) return fail_errno("pipe");
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+}
+
+void widen_pipe(int fd, size_t bytes) {
+  if (::fcntl(fd, F_GETPIPE_SZ) < static_cast<int>(bytes)) ::fcntl(fd, F_SETPIPE_SZ, static_cast<int>(bytes));
+}
+
+ssize_t splice(int from_pipe, int to, size_t bytes) {
+  return ::splice(from_pipe, nullptr, to, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
 namespace {
