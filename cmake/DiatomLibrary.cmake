@@ -41,6 +41,9 @@ function(diatom_library name)
   endif()
   add_library(diatom_${name} STATIC ${sources})
   target_link_libraries(diatom_${name} PUBLIC diatom_host_flags)
+  # They are parts of libdiatom, too, which shows its public classes and functions only (include/diatom/export.h).
+  set_target_properties(diatom_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON
+    CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
   foreach(dependency IN LISTS ARG_DEPENDS)
     target_link_libraries(diatom_${name} PUBLIC diatom_${dependency})
   endforeach()

@@ -54,6 +54,22 @@ def texts():
     auth = {'auths': {'https://index.docker.io/v1/': {'auth': 'dXNlcjpwYXNz'}, 'quay.io/a': {'identitytoken': 't'}},
             'credHelpers': {'gcr.io': 'gcloud'}, 'credsStore': 'pass'}
     write('credentials', {'docker': json.dumps(auth), 'empty': '{}', 'odd': '{"auths":{"x":1,"y":{"auth":"%%"}}}'})
+    write('container_document', {str(i): json.dumps(document) for i, document in enumerate((
+        {'service': 'web', 'replica': 2, 'image': 'nginx:1', 'pull_policy': 'newer', 'user': '1:2', 'working_dir': '/w',
+         'resources': {'cpu': 0.5, 'memory': '512Mi', 'gpu': 0}, 'env': {'A': '1', 'B': None}, 'entrypoint': ['/e'],
+         'args': ['a', 'b'], 'ports': ['8080:80/udp', {'container_port': 80, 'host_port': 8081, 'host_address': '::1'}],
+         'restart': 'on-failure:3', 'health': {'command': ['true'], 'interval': '5s', 'retries': 2},
+         'labels': {'tier': 'front'}},
+        {'name': 'one', 'image': 'x', 'tmpfs': ['/run:size=1m'], 'ulimits': ['nofile=1:2'], 'sysctls': {'net.a': '1'},
+         'log': {'max_size': '1m', 'max_files': 2}, 'stop_timeout': '3s', 'shm_size': 4096, 'auto_remove': True},
+        {'image': 'x', 'resources': {'gpu': 1}}, {'image': 'x', 'unknown': {}}, {'service': 'a', 'image': 'x'}, []))}
+        | {'twice': '{"image": "a", "image": "b"}', 'nul': '{"image": "a\\u0000b"}', 'torn': '{"image": "a'})
+    write('capi_options', {str(i): json.dumps(options) for i, options in enumerate((
+        {}, {'home': '/h', 'run': '/r', 'monitor': '/m'}, {'since': '10m', 'follow': True, 'filters': {'type': ['image']}},
+        {'username': 'u', 'password': 'p', 'tls_verify': False}, {'policy': 'newer', 'platform': 'arm64', 'all_tags': True},
+        {'all': True, 'until': '24h', 'labels': ['a=b', 'c']}, {'changes': ['CMD x'], 'reference': 'a:1'}, {'force': True},
+        {'env': {'A': '1'}, 'tty': True, 'detach_keys': 'ctrl-a'}, {'timeout': '1m30s', 'signal': 'INT'}, {'tail': 10},
+        {'cpu': 1.5, 'memory': 134217728, 'restart': 'always'}, {'deadline': '5s'}, {'nothing': 1}))})
     write('template', {str(i): text for i, text in enumerate((
         '{{.ID}}', '{{json .}}', 'table {{.ID}}\\t{{.Size}}', '{{range $k, $v := .Labels}}{{$k}}={{$v}} {{end}}',
         '{{if eq .Size 12}}a{{else}}b{{end}}', '{{with .Tags}}{{join . ","}}{{end}}', '{{index .Tags 0 | upper}}',

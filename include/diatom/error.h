@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "diatom/export.h"
+
 namespace diatom {
 
 // The kinds of contract.md, "Defaults and limits".
@@ -27,7 +29,7 @@ enum class Errc {
 };
 
 // The stable name of a kind, as it appears in JSON ("not_found").
-std::string_view errc_name(Errc code);
+DIATOM_API std::string_view errc_name(Errc code);
 
 struct Error {
   Errc code = Errc::internal;

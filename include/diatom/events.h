@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "diatom/error.h"
+#include "diatom/export.h"
+#include "diatom/locations.h"
 
 namespace diatom {
 
@@ -32,12 +34,12 @@ struct EventQuery {
 };
 
 // Whether the filters let it pass. A key that is not known lets nothing pass.
-bool event_fits(const Event& event, const EventQuery& query);
+DIATOM_API bool event_fits(const Event& event, const EventQuery& query);
 
-// The events of the store at $DIATOM_HOME; the newest 100,000 are kept. Not for use by two threads, but for cancel().
-class Events {
+// The events of the store; the newest 100,000 are kept. Not for use by two threads, but for cancel().
+class DIATOM_API Events {
  public:
-  static Result<Events> open();
+  static Result<Events> open(const Locations& locations = {});
   Events(Events&&) noexcept;
   Events& operator=(Events&&) noexcept;
   ~Events();
@@ -51,7 +53,7 @@ class Events {
   void cancel();
 
  private:
-  struct Impl;
+  struct DIATOM_HIDDEN Impl;
   explicit Events(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

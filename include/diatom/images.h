@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "diatom/error.h"
+#include "diatom/export.h"
+#include "diatom/locations.h"
 #include "diatom/registry.h"
 #include "diatom/spec.h"
 
@@ -72,7 +74,7 @@ enum class PullPolicy {
   never,    // an image that is not there is an error
 };
 // "always", "newer", "missing" (podman also: "ifmissing"), "never"; anything else is invalid_argument.
-Result<PullPolicy> parse_pull_policy(std::string_view text);
+DIATOM_API Result<PullPolicy> parse_pull_policy(std::string_view text);
 
 // One step of one blob, for people to look at. Bytes are those that went over the wire.
 struct TransferProgress {
@@ -144,11 +146,11 @@ struct PrunedImages {
   uint64_t freed_bytes = 0;
 };
 
-// The images of the store at $DIATOM_HOME. Several processes may use it at once. Not for use by two threads, but for
+// The images of the store. Several processes may use it at once. Not for use by two threads, but for
 // cancel().
-class Images {
+class DIATOM_API Images {
  public:
-  static Result<Images> open();
+  static Result<Images> open(const Locations& locations = {});
   Images(Images&&) noexcept;
   Images& operator=(Images&&) noexcept;
   ~Images();
@@ -191,7 +193,7 @@ class Images {
   void cancel();
 
  private:
-  struct Impl;
+  struct DIATOM_HIDDEN Impl;
   explicit Images(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

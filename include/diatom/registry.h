@@ -9,6 +9,7 @@
 #include <string>
 
 #include "diatom/error.h"
+#include "diatom/export.h"
 
 namespace diatom {
 
@@ -35,8 +36,9 @@ struct LoginResult {
 
 // Asks the registry ("docker.io" when empty) whether the credentials are good, and stores them where docker and podman
 // find them. Errors: invalid_argument when the registry refuses them. Blocks.
-Result<LoginResult> login(const std::string& registry, const Credentials& credentials, const RegistryAccess& access);
+DIATOM_API Result<LoginResult> login(const std::string& registry, const Credentials& credentials,
+                                     const RegistryAccess& access);
 // not_found when nothing was stored.
-Result<LoginResult> logout(const std::string& registry, const RegistryAccess& access);
+DIATOM_API Result<LoginResult> logout(const std::string& registry, const RegistryAccess& access);
 
 }  // namespace diatom

@@ -15,6 +15,8 @@
 
 #include "diatom/container.h"
 #include "diatom/error.h"
+#include "diatom/export.h"
+#include "diatom/locations.h"
 #include "diatom/spec.h"
 
 namespace diatom {
@@ -79,8 +81,9 @@ struct RunResult {
 };
 
 struct StopOptions {
-  std::optional<std::chrono::milliseconds> timeout;  // until SIGKILL; the container's own when not given; 0 = at once
-  std::string signal;                                // instead of the container's
+  std::optional<std::chrono::milliseconds> timeout = {};  // until SIGKILL; the container's own when not given; 0 = at
+                                                          // once
+  std::string signal = {};                                // instead of the container's
 };
 
 enum class WaitCondition { not_running, next_exit, removed };
@@ -94,9 +97,9 @@ struct UpdateOptions {
 
 struct ExecSpec {
   std::vector<std::string> argv;
-  std::vector<std::string> env;  // "K=V", over the container's
-  std::string working_dir;       // the container's when empty
-  std::string user;              // the container's when empty
+  std::vector<std::string> env = {};  // "K=V", over the container's
+  std::string working_dir = {};       // the container's when empty
+  std::string user = {};              // the container's when empty
   bool tty = false;
   bool privileged = false;
 };
@@ -112,10 +115,14 @@ struct LogQuery {
   bool show_stderr = true;
 };
 
-class Runtime {
+// Is handed bytes of a program's stdout or stderr, not lines. False: no more is wanted.
+enum class LogStream { stdout_stream = 1, stderr_stream = 2 };
+using LogHandler = std::function<bool(LogStream stream, std::string_view bytes)>;
+
+class DIATOM_API Runtime {
  public:
-  // Opens the store at $DIATOM_HOME (contract.md, "Data on disk") and puts right what a crash left behind.
-  static Result<Runtime> open();
+  // Opens the store (contract.md, "Data on disk") and puts right what a crash left behind.
+  static Result<Runtime> open(const Locations& locations = {});
   Runtime(Runtime&&) noexcept;
   Runtime& operator=(Runtime&&) noexcept;
   ~Runtime();
@@ -170,6 +177,7 @@ class Runtime {
 
   // Writes what the program printed to two descriptors (borrowed).
   Result<> logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd);
+  Result<> logs(std::string_view reference, const LogQuery& query, const LogHandler& handler);
   Result<ContainerStats> stats(std::string_view reference);
   // Of several at once, in their order: it takes as long as the slowest of them. Who does not answer within `deadline`
   // is a timeout; an outer error is cancelled.
@@ -184,13 +192,13 @@ class Runtime {
   void cancel();
 
  private:
-  struct Impl;
+  struct DIATOM_HIDDEN Impl;
   explicit Runtime(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
 // docker's exit code for an error of run(): 127 no such program, 126 it cannot be executed, 130 interrupted, else 125.
-int run_exit_code(const Error& error);
+DIATOM_API int run_exit_code(const Error& error);
 
 // What `doctor` tells: can this host run containers, by which engine, and what is missing.
 struct DoctorCheck {
@@ -206,7 +214,7 @@ struct DoctorReport {
   std::string accelerator;
   bool usable = false;
 };
-DoctorReport doctor();
+DIATOM_API DoctorReport doctor(const Locations& locations = {});
 
 // Where things are, and by what containers would be run.
 struct SystemInfo {
@@ -220,6 +228,6 @@ struct SystemInfo {
   std::string guest_kernel;                         // its version; empty when there is none
   std::vector<std::string> warnings;                // what is missing, and what makes it slow
 };
-Result<SystemInfo> system_info();
+DIATOM_API Result<SystemInfo> system_info(const Locations& locations = {});
 
 }  // namespace diatom

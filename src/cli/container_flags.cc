@@ -11,12 +11,12 @@
 #include "base/time_text.h"
 #include "cli/options.h"
 #include "cli/pull.h"
+#include "diatom/service.h"
+#include "runtime/spec_text.h"
 
 namespace diatom::cli {
 
 namespace {
-
-constexpr double least_cpus = 0.01;
 
 // "KEY" alone takes the value of this process's environment (docker's rule).
 std::string with_value(const std::string& entry) {
@@ -47,37 +47,6 @@ Result<> add_lines(std::vector<std::string>& lines, const std::string& path, boo
     if (!variables || entry.find('=') != std::string::npos) lines.push_back(std::move(entry));
   }
   return {};
-}
-
-TmpfsMount parse_tmpfs(const std::string& text) {
-  size_t colon = text.find(':');
-  if (colon == std::string::npos) return {text, ""};
-  return {text.substr(0, colon), text.substr(colon + 1)};
-}
-
-// "nofile=1024:2048", "nproc=64", "core=unlimited"
-Result<Ulimit> parse_ulimit(const std::string& text) {
-  size_t equals = std::min(text.find('='), text.size());
-  Ulimit limit{.name = text.substr(0, equals), .soft = 0, .hard = 0};
-  std::string values = equals < text.size() ? text.substr(equals + 1) : "";
-  size_t colon = std::min(values.find(':'), values.size());
-  auto value = [&](const std::string& word) -> Result<uint64_t> {
-    if (word == "-1" || word == "unlimited") return Ulimit::unlimited;
-    return parse_count<uint64_t>("ulimit", word);
-  };
-  limit.soft = TRY(value(values.substr(0, colon)));
-  limit.hard = colon < values.size() ? TRY(value(values.substr(colon + 1))) : limit.soft;
-  if (limit.name.empty() || limit.soft > limit.hard)
-    return fail(Errc::invalid_argument, fmt::format("parse ulimit \"{}\"", printable(text)),
-                "write NAME=SOFT[:HARD], SOFT at most HARD: nofile=1024:2048");
-  return limit;
-}
-
-Result<std::pair<std::string, std::string>> parse_pair(std::string_view what, const std::string& text) {
-  size_t equals = text.find('=');
-  if (equals == 0 || equals == std::string::npos)
-    return fail(Errc::invalid_argument, fmt::format("parse {} \"{}\"", what, printable(text)), "write KEY=VALUE");
-  return std::pair(text.substr(0, equals), text.substr(equals + 1));
 }
 
 Result<> add_health(ContainerSpec& spec, const ContainerFlags& flags) {
@@ -140,6 +109,25 @@ Result<> add_lifecycle(ContainerSpec& spec, const ContainerFlags& flags) {
   return add_logging(spec, flags);
 }
 
+Result<ContainerSpec> spec_of_document(ContainerFlags& flags, std::string_view verb) {
+  auto twice = [&](std::string_view word) {
+    return fail(Errc::invalid_argument, fmt::format("{}: --spec says all that {} does", verb, printable(word)),
+                "leave it out; the document has a field for it");
+  };
+  if (!flags.command.empty()) return twice(flags.command.front());
+  for (const CLI::Option* option : flags.said_by_spec)
+    if (option->count() > 0) return twice(option->get_name());
+  std::string text = TRY(read_file(flags.spec_file == "-" ? "/dev/stdin" : flags.spec_file, 16 << 20));
+  ContainerRequest request = TRY(parse_container_request(text));
+  flags.spec_policy = request.pull;
+  return request.container;
+}
+
+Result<PullPolicy> pull_policy(const ContainerFlags& flags) {
+  if (flags.spec_policy) return *flags.spec_policy;
+  return parse_pull_policy(flags.pull);
+}
+
 }  // namespace
 
 Result<std::string> parse_env(const std::string& entry) {
@@ -148,35 +136,8 @@ Result<std::string> parse_env(const std::string& entry) {
   return with_value(entry);
 }
 
-Result<RestartPolicy> parse_restart_policy(const std::string& text) {
-  static constexpr std::pair<std::string_view, RestartPolicy::Kind> words[] = {
-      {"no", RestartPolicy::Kind::no},
-      {"on-failure", RestartPolicy::Kind::on_failure},
-      {"always", RestartPolicy::Kind::always},
-      {"unless-stopped", RestartPolicy::Kind::unless_stopped}};
-  size_t colon = std::min(text.find(':'), text.size());
-  for (auto [word, kind] : words) {
-    if (word != std::string_view(text).substr(0, colon)) continue;
-    RestartPolicy policy{kind, 0};
-    if (colon == text.size()) return policy;
-    if (kind == RestartPolicy::Kind::on_failure) {
-      policy.max_retries = TRY(parse_count<unsigned>("retries", text.substr(colon + 1)));
-      return policy;
-    }
-  }
-  return fail(Errc::invalid_argument, fmt::format("parse restart policy \"{}\"", printable(text)),
-              "one of no, on-failure[:RETRIES], always, unless-stopped");
-}
-Result<double> parse_cpus(const std::string& text) {
-  double value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !(value >= least_cpus) || value > 4096)
-    return fail(Errc::invalid_argument, fmt::format("parse cpus \"{}\": not a number of CPUs", text),
-                "write 2 or 0.5; 0.01 is the least");
-  return value;
-}
-
-Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_view verb) {
+Result<ContainerSpec> container_spec(ContainerFlags& flags, std::string_view verb) {
+  if (!flags.spec_file.empty()) return spec_of_document(flags, verb);
   ContainerSpec spec = flags.spec;
   for (const auto& path : flags.env_files) TRY(add_lines(spec.env, path, true));
   for (const auto& entry : flags.env) {
@@ -258,6 +219,10 @@ void add_container_flags(CLI::App& verb, ContainerFlags& flags) {
   add_network_flags(verb, spec, flags.network);
   one(verb.add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
   one(verb.add_option("--pull", flags.pull, "when to ask the registry: always, newer, missing (default), never"));
+  // What the flags before this one say, a document says all of.
+  flags.said_by_spec = verb.get_options();
+  std::erase(flags.said_by_spec, verb.get_help_ptr());
+  one(verb.add_option("--spec", flags.spec_file, "a container document, as JSON (\"-\": stdin)"));
   one(verb.add_option("--platform", flags.platform, "os/arch[/variant] of the image (default: the host's)"));
   add_access_flags(verb, flags.access);
   verb.add_flag("-q,--quiet", flags.quiet, "say nothing of a pull");
@@ -276,7 +241,7 @@ Result<> pull_for_container(const ContainerSpec& spec, const ContainerFlags& fla
 }
 
 Result<bool> pull_if_missing(const ContainerSpec& spec, const ContainerFlags& flags, const Error& error) {
-  if (error.code != Errc::not_found || TRY(parse_pull_policy(flags.pull)) == PullPolicy::never) return false;
+  if (error.code != Errc::not_found || TRY(pull_policy(flags)) == PullPolicy::never) return false;
   Images images = TRY(Images::open());
   auto found = images.inspect(spec.image);
   if (found || found.error().code != Errc::not_found) return false;
@@ -286,7 +251,7 @@ Result<bool> pull_if_missing(const ContainerSpec& spec, const ContainerFlags& fl
 }
 
 Result<bool> pull_first(const ContainerSpec& spec, const ContainerFlags& flags) {
-  PullPolicy policy = TRY(parse_pull_policy(flags.pull));
+  PullPolicy policy = TRY(pull_policy(flags));
   if (policy != PullPolicy::always && policy != PullPolicy::newer && flags.platform.empty()) return false;
   TRY(pull_for_container(spec, flags, policy));
   return true;

@@ -1,13 +1,11 @@
 // The flags of `run` and `create`: what a container is to be.
 #pragma once
 
-#include <charconv>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "cli/network_flags.h"
 #include "cli/transfer_flags.h"
 #include "diatom/images.h"
@@ -35,6 +33,9 @@ struct ContainerFlags {
   std::optional<unsigned> health_retries;
   bool no_healthcheck = false;
 
+  std::string spec_file;                   // a container document
+  std::vector<CLI::Option*> said_by_spec;  // which it stands for
+  std::optional<PullPolicy> spec_policy;   // what it says
   std::string cidfile;
   std::string pull = "missing";
   std::string platform;
@@ -44,21 +45,11 @@ struct ContainerFlags {
 };
 
 void add_container_flags(CLI::App& verb, ContainerFlags& flags);
-// `verb`: "run", for messages.
-Result<ContainerSpec> container_spec(const ContainerFlags& flags, std::string_view verb);
+// `verb`: "run", for messages. Reads --spec's document.
+Result<ContainerSpec> container_spec(ContainerFlags& flags, std::string_view verb);
 
 // "KEY=VALUE"; "KEY" alone takes the value of this process's environment (docker's rule).
 Result<std::string> parse_env(const std::string& entry);
-Result<RestartPolicy> parse_restart_policy(const std::string& text);
-Result<double> parse_cpus(const std::string& text);
-
-template <class Number>
-Result<Number> parse_count(std::string_view what, std::string_view text) {
-  Number value{};
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (!text.empty() && error == std::errc{} && end == text.data() + text.size()) return value;
-  return fail(Errc::invalid_argument, "parse " + std::string(what) + " \"" + printable(text) + "\": it is no number");
-}
 
 // An image that is there costs nothing more: only what was asked for in so many words is pulled first. True: it was.
 Result<bool> pull_first(const ContainerSpec& spec, const ContainerFlags& flags);

@@ -15,6 +15,7 @@
 #include "cli/options.h"
 #include "diatom/runtime.h"
 #include "net/port_mapping.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "base/text.h"
 #include "cli/human_time.h"
-#include "cli/template.h"
 #include "cli/text.h"
 #include "net/port_mapping.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 
@@ -84,20 +83,7 @@ std::string container_command(const ContainerInfo& info, bool whole) {
   return "\"" + (whole ? line : ellipsis(printable(line, uncut), 20)) + "\"";
 }
 
-std::vector<std::string> container_exposed(const ContainerInfo& info) {
-  std::vector<std::string> ports;
-  Json spec = parse_foreign_json(info.spec_json);
-  if (!spec.is_object() || !spec.contains("ExposedPorts") || !spec["ExposedPorts"].is_array()) return ports;
-  for (const Json& port : spec["ExposedPorts"])
-    if (port.is_string()) ports.push_back(port.get<std::string>());
-  return ports;
-}
-
 std::string host_port_text(const PortMapping& port) { return fmt::format("{}:{}", host_text(port), port.host_port); }
-
-std::string guest_port_text(const PortMapping& port) {
-  return fmt::format("{}/{}", port.container_port, port.protocol);
-}
 
 std::string container_ports(const ContainerInfo& info) {
   struct Shown {
@@ -110,8 +96,9 @@ std::string container_ports(const ContainerInfo& info) {
   for (const auto& text : runs ? container_exposed(info) : std::vector<std::string>())
     if (auto parsed = net::parse_exposed_port(text))
       for (const PortMapping& port : *parsed)
-        if (std::ranges::none_of(
-                info.ports, [&](const PortMapping& other) { return guest_port_text(other) == guest_port_text(port); }))
+        if (std::ranges::none_of(info.ports, [&](const PortMapping& other) {
+              return net::print_container_port(other) == net::print_container_port(port);
+            }))
           all.push_back({port, false});
   std::ranges::sort(all, {}, [](const Shown& one) {
     return std::tuple(one.port.container_port, one.port.host_address, one.port.host_port, one.port.protocol);
@@ -120,7 +107,7 @@ std::string container_ports(const ContainerInfo& info) {
   std::vector<std::string> others;
   for (const auto& [port, published] : all) {
     if (published && port.host_port != port.container_port)
-      others.push_back(host_port_text(port) + "->" + guest_port_text(port));
+      others.push_back(host_port_text(port) + "->" + net::print_container_port(port));
     else
       groups.add(published ? host_text(port) : "", port.container_port, port.protocol);
   }
@@ -129,20 +116,6 @@ std::string container_ports(const ContainerInfo& info) {
   std::string line;
   for (const auto& text : texts) line += (line.empty() ? "" : ", ") + text;
   return line;
-}
-
-std::string restart_policy_name(RestartPolicy::Kind kind) {
-  switch (kind) {
-    case RestartPolicy::Kind::no:
-      return "no";
-    case RestartPolicy::Kind::on_failure:
-      return "on-failure";
-    case RestartPolicy::Kind::always:
-      return "always";
-    case RestartPolicy::Kind::unless_stopped:
-      return "unless-stopped";
-  }
-  return "";
 }
 
 }  // namespace diatom::cli

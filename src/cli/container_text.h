@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "diatom/container.h"
 
@@ -13,15 +12,9 @@ namespace diatom::cli {
 std::string container_status(const ContainerInfo& info, int64_t now_ns);
 // What it is asked to run, quoted; the first 20 columns of it, or all.
 std::string container_command(const ContainerInfo& info, bool whole);
-// "80/tcp": what may be reached in it, published or not.
-std::vector<std::string> container_exposed(const ContainerInfo& info);
 // "127.0.0.1:8080->80/tcp, 90-91/udp": as published, then what is only exposed.
 std::string container_ports(const ContainerInfo& info);
 // "127.0.0.1:8080", "[::1]:8080"
 std::string host_port_text(const PortMapping& port);
-// "80/tcp"
-std::string guest_port_text(const PortMapping& port);
-// "always", "on-failure:3", …; "no"
-std::string restart_policy_name(RestartPolicy::Kind kind);
 
 }  // namespace diatom::cli

@@ -12,6 +12,7 @@
 #include "cli/listing.h"
 #include "cli/options.h"
 #include "diatom/events.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 
@@ -32,41 +33,12 @@ std::string line(const Event& event) {
   return format_rfc3339(event.time_ns) + " " + printable(text, uncut);
 }
 
-Json attributes_json(const Event& event) {
-  Json attributes = Json::object();
-  for (const auto& [key, value] : event.attributes) attributes[key] = value;
-  return attributes;
-}
-
-std::string from(const Event& event) {
-  auto image = event.attributes.find("image");
-  return image != event.attributes.end() ? image->second : "";
-}
-
-// As the API has it, with the fields that docker had before there was Actor.
-Json api_json(const Event& event) {
-  Json json = {{"status", event.action}, {"id", event.actor_id}};
-  if (!from(event).empty()) json["from"] = from(event);
-  json.update({{"Type", event.type},
-               {"Action", event.action},
-               {"Actor", {{"ID", event.actor_id}, {"Attributes", attributes_json(event)}}},
-               {"scope", "local"},
-               {"time", event.time_ns / 1'000'000'000},
-               {"timeNano", event.time_ns}});
-  return json;
-}
-
 // The names of docker's templates.
 Json template_json(const Event& event) {
-  return {{"Type", event.type},
-          {"Action", event.action},
-          {"Actor", {{"ID", event.actor_id}, {"Attributes", attributes_json(event)}}},
-          {"Scope", "local"},
-          {"Time", event.time_ns / 1'000'000'000},
-          {"TimeNano", event.time_ns},
-          {"Status", event.action},
-          {"ID", event.actor_id},
-          {"From", from(event)}};
+  Json api = event_json(event);
+  return {{"Type", event.type},     {"Action", event.action}, {"Actor", api["Actor"]},
+          {"Scope", api["scope"]},  {"Time", api["time"]},    {"TimeNano", api["timeNano"]},
+          {"Status", event.action}, {"ID", event.actor_id},   {"From", api.value("from", "")}};
 }
 
 // As docker: without a time, what happens from now on; what has happened, and then what happens, until the time comes.
@@ -89,7 +61,7 @@ Result<int> events(const Flags& flags) {
   if (!json && !flags.format.empty()) format = TRY(Template::parse(flags.format));
   std::optional<Error> error;
   auto print = [&](const Event& event) {
-    auto text = json     ? Result<std::string>(print_json(api_json(event)))
+    auto text = json     ? Result<std::string>(print_json(event_json(event)))
                 : format ? format->execute(template_json(event))
                          : Result<std::string>(line(event));
     if (!text)

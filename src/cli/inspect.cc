@@ -10,6 +10,7 @@
 #include "cli/template.h"
 #include "diatom/images.h"
 #include "diatom/runtime.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 

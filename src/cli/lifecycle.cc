@@ -6,10 +6,10 @@
 
 #include "base/size.h"
 #include "cli/command.h"
-#include "cli/container_flags.h"
 #include "cli/each.h"
 #include "cli/options.h"
 #include "diatom/runtime.h"
+#include "runtime/spec_text.h"
 
 namespace diatom::cli {
 

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/time_text.h"
 #include "cli/command.h"
-#include "cli/container_flags.h"
 #include "cli/options.h"
 #include "diatom/runtime.h"
+#include "runtime/spec_text.h"
 
 namespace diatom::cli {
 

@@ -22,22 +22,23 @@ Result<int> port(const Flags& flags) {
   ContainerInfo info = TRY(runtime.container(flags.name));
   std::ranges::sort(info.ports, {}, &PortMapping::container_port);
   if (flags.port.empty()) {
-    for (const PortMapping& one : info.ports) fmt::print("{} -> {}\n", guest_port_text(one), host_port_text(one));
+    for (const PortMapping& one : info.ports)
+      fmt::print("{} -> {}\n", net::print_container_port(one), host_port_text(one));
     return 0;
   }
   auto wanted = TRY(net::parse_exposed_port(flags.port));
   bool found = false;
   for (const PortMapping& one : info.ports)
     for (const PortMapping& other : wanted) {
-      if (guest_port_text(one) != guest_port_text(other)) continue;
+      if (net::print_container_port(one) != net::print_container_port(other)) continue;
       fmt::print("{}\n", host_port_text(one));
       found = true;
     }
   if (found) return 0;
-  return fail(
-      Errc::not_found,
-      fmt::format("show port of container \"{}\": {} is not published", info.name, guest_port_text(wanted.front())),
-      info.ports.empty() ? "no port of it is" : "`diatom port " + info.name + "` lists those that are");
+  return fail(Errc::not_found,
+              fmt::format("show port of container \"{}\": {} is not published", info.name,
+                          net::print_container_port(wanted.front())),
+              info.ports.empty() ? "no port of it is" : "`diatom port " + info.name + "` lists those that are");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "cli/human_time.h"
 #include "cli/template.h"
 #include "cli/text.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 
@@ -20,26 +21,6 @@ namespace {
 
 using Phase = TransferProgress::Phase;
 constexpr auto frame = std::chrono::milliseconds(1000) / 15;
-
-std::string_view phase_name(Phase phase) {
-  switch (phase) {
-    case Phase::waiting:
-      return "waiting";
-    case Phase::exists:
-      return "exists";
-    case Phase::downloading:
-      return "downloading";
-    case Phase::uploading:
-      return "uploading";
-    case Phase::mounted:
-      return "mounted";
-    case Phase::retrying:
-      return "retrying";
-    case Phase::done:
-      return "done";
-  }
-  return "";
-}
 
 bool moves_bytes(Phase phase) { return phase == Phase::downloading || phase == Phase::uploading; }
 bool has_ended(Phase phase) { return phase == Phase::done || phase == Phase::exists || phase == Phase::mounted; }
@@ -114,13 +95,7 @@ TransferProgress& Progress::blob(const std::string& id) {
 
 void Progress::on_progress(const TransferProgress& event) {
   if (mode_ == ProgressMode::json) {
-    Json line = {{"id", event.id}, {"status", status(event.phase)}, {"phase", phase_name(event.phase)}};
-    if (!event.note.empty()) line["note"] = event.note;
-    if (moves_bytes(event.phase))
-      line["progressDetail"] = {{"current", event.done_bytes}, {"total", event.total_bytes}};
-    else
-      line["progressDetail"] = Json::object();
-    sink_.write(print_json(line) + "\n");
+    sink_.write(print_json(progress_json(event, status(event.phase))) + "\n");
     return;
   }
   bool is_new = !by_id_.contains(event.id);

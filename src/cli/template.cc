@@ -14,7 +14,6 @@ using namespace template_ast;  // NOLINT: this file is the other half of that na
 
 constexpr size_t most_steps = 300'000;
 constexpr size_t most_bytes = 64 << 20;
-constexpr int deepest_json = 200;
 
 size_t bytes_of(const Json& value) {
   if (value.is_string()) return value.get_ref<const std::string&>().size();
@@ -195,13 +194,5 @@ Result<std::string> Template::execute(const Json& value) const {
 }
 
 bool Template::mentions(std::string_view name) const { return parsed_->first_fields.contains(name); }
-
-Json parse_foreign_json(std::string_view text) {
-  return Json::parse(text, [](int depth, Json::parse_event_t, Json&) { return depth <= deepest_json; }, false);
-}
-
-std::string print_json(const Json& value, int indent) {
-  return value.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
 
 }  // namespace diatom::cli

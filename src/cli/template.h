@@ -11,15 +11,13 @@
 #pragma once
 
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace diatom::cli {
-
-using Json = nlohmann::ordered_json;
 
 namespace template_ast {
 struct Tree;
@@ -41,11 +39,5 @@ class Template {
   explicit Template(std::unique_ptr<template_ast::Tree> parsed);
   std::unique_ptr<template_ast::Tree> parsed_;
 };
-
-// JSON of somebody else's making: discarded when it is none, and where it is nested deeper than anybody needs, so that
-// printing it is safe.
-Json parse_foreign_json(std::string_view text);
-// On one line, or with an indent; bytes that are no UTF-8 are replaced.
-std::string print_json(const Json& value, int indent = -1);
 
 }  // namespace diatom::cli

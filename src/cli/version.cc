@@ -7,17 +7,11 @@
 #include "cli/options.h"
 #include "cli/template.h"
 #include "diatom/runtime.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 
 namespace {
-
-Json version_json(const SystemInfo& system) {
-  return {
-      {"Client", {{"Version", DIATOM_VERSION}, {"Os", system.host_os}, {"Arch", system.host_architecture}}},
-      {"Engine", {{"Name", system.engine}, {"Version", system.engine_version}, {"Accelerator", system.accelerator}}},
-      {"Guest", {{"KernelVersion", system.guest_kernel}}}};
-}
 
 Result<int> version(const std::string& format) {
   if (format.empty()) {

@@ -128,9 +128,9 @@ Images::Images(Images&&) noexcept = default;
 Images& Images::operator=(Images&&) noexcept = default;
 Images::~Images() = default;
 
-Result<Images> Images::open() {
+Result<Images> Images::open(const Locations& locations) {
   auto impl = std::make_unique<Impl>();
-  store::Paths paths = TRY(store::default_paths());
+  store::Paths paths = TRY(store::find_paths(locations));
   impl->store = TRY(store::Store::open(std::move(paths)));
   return Images(std::move(impl));
 }

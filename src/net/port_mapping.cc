@@ -128,4 +128,8 @@ std::string print_host_port(const PortMapping& mapping) {
   return address + ":" + std::to_string(mapping.host_port) + "/" + mapping.protocol;
 }
 
+std::string print_container_port(const PortMapping& mapping) {
+  return std::to_string(mapping.container_port) + "/" + mapping.protocol;
+}
+
 }  // namespace diatom::net

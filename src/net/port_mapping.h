@@ -20,5 +20,7 @@ Result<std::vector<PortMapping>> parse_exposed_port(std::string_view text);
 
 // "127.0.0.1:8080/tcp", "[::1]:8080/udp": as messages name the host's side.
 std::string print_host_port(const PortMapping& mapping);
+// "80/tcp"
+std::string print_container_port(const PortMapping& mapping);
 
 }  // namespace diatom::net

@@ -101,9 +101,9 @@ DoctorCheck store_check(const fs::path& home) {
 
 }  // namespace
 
-DoctorReport doctor() {
+DoctorReport doctor(const Locations& locations) {
   DoctorReport report;
-  auto paths = store::default_paths();
+  auto paths = store::find_paths(locations);
   report.checks = {host_check(), virtualisation_check()};
   auto engines = vm::all_engines();
   for (const auto& engine : engines) report.checks.push_back(engine_check(*engine));
@@ -122,8 +122,8 @@ DoctorReport doctor() {
   return report;
 }
 
-Result<SystemInfo> system_info() {
-  store::Paths paths = TRY(store::default_paths());
+Result<SystemInfo> system_info(const Locations& locations) {
+  store::Paths paths = TRY(store::find_paths(locations));
   platform::HostInfo host = platform::host_info();
   SystemInfo info{.home = paths.home.string(),
                   .run = paths.run.string(),

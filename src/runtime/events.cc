@@ -150,9 +150,9 @@ Events::Events(Events&&) noexcept = default;
 Events& Events::operator=(Events&&) noexcept = default;
 Events::~Events() = default;
 
-Result<Events> Events::open() {
+Result<Events> Events::open(const Locations& locations) {
   auto impl = std::make_unique<Impl>();
-  store::Paths paths = TRY(store::default_paths());
+  store::Paths paths = TRY(store::find_paths(locations));
   impl->store = TRY(store::Store::open(std::move(paths)));
   impl->interrupt = TRY(Interrupt::create());
   return Events(std::move(impl));

@@ -7,6 +7,7 @@
 
 #include "base/child.h"
 #include "base/file.h"
+#include "base/installation.h"
 #include "base/platform/platform.h"
 
 namespace diatom {
@@ -15,29 +16,28 @@ namespace {
 
 constexpr int starter_fd = 3;
 
-Result<fs::path> monitor_program() {
+Result<fs::path> monitor_program(const fs::path& wanted) {
+  if (!wanted.empty()) return wanted;
   const char* chosen = std::getenv("DIATOM_MONITOR");
   if (chosen != nullptr && *chosen != '\0') return fs::path(chosen);
-  std::vector<fs::path> candidates;
-  if (auto program = platform::executable_path())
-    candidates.push_back(program->parent_path().parent_path() / "libexec/diatom/diatom-monitor");
-  candidates.emplace_back("/usr/local/libexec/diatom/diatom-monitor");
-  candidates.emplace_back("/usr/libexec/diatom/diatom-monitor");
-  for (const auto& candidate : candidates)
+  std::string looked;
+  for (const auto& candidate : installed_file_candidates("libexec/diatom/diatom-monitor")) {
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  return fail(Errc::engine_unavailable, "start container: there is no diatom-monitor",
+    looked += (looked.empty() ? "" : ", ") + candidate.string();
+  }
+  return fail(Errc::engine_unavailable, "start container: there is no diatom-monitor: looked for " + looked,
               "it is installed with diatom; DIATOM_MONITOR names it elsewhere");
 }
 
 }  // namespace
 
-Result<UniqueFd> launch_monitor(const store::Paths& paths, const std::string& id) {
+Result<UniqueFd> launch_monitor(const store::Paths& paths, const fs::path& program, const std::string& id) {
   platform::SocketPair pair = TRY(platform::make_socket_pair());
   // What it has to say when it cannot go on. Appended: another may have it open, which runs.
   UniqueFd words = TRY(open_file(paths.container(id) / "monitor.log", O_WRONLY | O_CREAT | O_APPEND, 0600));
   ChildOptions options;
-  fs::path program = TRY(monitor_program());
-  options.argv = {program.string(), id};
+  fs::path found = TRY(monitor_program(program));
+  options.argv = {found.string(), id};
   options.fds = {{words.get(), 1}, {words.get(), 2}, {pair.theirs.get(), starter_fd}};
   // Relative ones would be looked for elsewhere: it leaves this working directory.
   std::vector<std::string>& environment = options.environment;

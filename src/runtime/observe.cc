@@ -14,21 +14,36 @@
 
 namespace diatom {
 
-Result<> Runtime::logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd) {
-  store::ContainerRecord container = TRY(impl_->find_true(reference));
-  fs::path folder = impl_->store->paths().container(container.id);
+Result<> Runtime::Impl::logs(std::string_view reference, const LogQuery& query, const LogSink& sink) {
+  store::ContainerRecord container = TRY(find_true(reference));
+  fs::path folder = store->paths().container(container.id);
   LogFollow follow;
   UniqueFd monitor;  // closes when it ends, however that is
   if (query.follow) {
-    if (auto socket = TRY(impl_->try_connect(container.id))) monitor = std::move(*socket);
+    if (auto socket = TRY(try_connect(container.id))) monitor = std::move(*socket);
     follow.ended_fd = monitor.get();
-    follow.stop_fd = impl_->interrupt->pollable();
+    follow.stop_fd = interrupt->pollable();
     follow.ended = [this, id = container.id] {
-      auto now = impl_->find_true(id);
+      auto now = find_true(id);
       return !now || !store::has_owner(*now);
     };
   }
-  return print_logs(folder / "container.log", query, log_sink(stdout_fd, stderr_fd), follow);
+  return print_logs(folder / "container.log", query, sink, follow);
+}
+
+Result<> Runtime::logs(std::string_view reference, const LogQuery& query, int stdout_fd, int stderr_fd) {
+  return impl_->logs(reference, query, log_sink(stdout_fd, stderr_fd));
+}
+
+Result<> Runtime::logs(std::string_view reference, const LogQuery& query, const LogHandler& handler) {
+  bool enough = false;
+  auto sink = [&](channel::Output stream, std::string_view bytes) -> Result<> {
+    enough =
+        !handler(stream == channel::Output::stdout_stream ? LogStream::stdout_stream : LogStream::stderr_stream, bytes);
+    return enough ? fail(Errc::cancelled, "read logs: no more is wanted") : Result<>();
+  };
+  auto read = impl_->logs(reference, query, sink);
+  return enough ? Result<>() : read;
 }
 
 namespace {

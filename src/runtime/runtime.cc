@@ -66,9 +66,10 @@ Runtime::Runtime(Runtime&&) noexcept = default;
 Runtime& Runtime::operator=(Runtime&&) noexcept = default;
 Runtime::~Runtime() = default;
 
-Result<Runtime> Runtime::open() {
+Result<Runtime> Runtime::open(const Locations& locations) {
   auto impl = std::make_unique<Impl>();
-  store::Paths paths = TRY(store::default_paths());
+  store::Paths paths = TRY(store::find_paths(locations));
+  impl->monitor_program = locations.monitor;
   impl->store = TRY(store::Store::open(std::move(paths)));
   impl->interrupt = TRY(Interrupt::create());
   TRY(impl->store->containers().recover());
@@ -120,7 +121,7 @@ Result<CreatedContainer> Runtime::create(const ContainerSpec& spec) { return cre
 Result<> Runtime::Impl::start_detached(const std::string& id, const StartOptions& options) {
   auto waiter = TRY(Waiter<bool>::create(*interrupt));
   auto stage = stage_clock(options.on_stage);
-  UniqueFd socket = TRY(launch_monitor(store->paths(), id));
+  UniqueFd socket = TRY(launch_monitor(store->paths(), monitor_program, id));
   auto client = TRY(ControlClient::connect(waiter->loop(), std::move(socket), [](const Error&) {}));
   client->await_start([&](const StartLine& line) {
     if (line.error) return waiter->done(std::unexpected(*line.error));
@@ -135,7 +136,7 @@ Result<AttachResult> Runtime::Impl::start_attached(const store::ContainerRecord&
                                                    const ProcessStreams& streams, bool tty, HeldSignals& signals) {
   auto stage = stage_clock(options.on_stage);
   record_container_event(*store, "attach", container);
-  UniqueFd socket = TRY(launch_monitor(store->paths(), container.id));
+  UniqueFd socket = TRY(launch_monitor(store->paths(), monitor_program, container.id));
   auto session = TRY(Session::open(*interrupt, std::move(socket), streams, tty));
   signals.release();
   return session->start_main(stage);

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "diatom/runtime.h"
+#include "runtime/logs/print.h"
 #include "runtime/session.h"
 #include "runtime/waiter.h"
 #include "store/store.h"
@@ -14,6 +16,7 @@ namespace diatom {
 struct Runtime::Impl {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Interrupt> interrupt;
+  std::filesystem::path monitor_program;  // empty: what is installed
 
   Result<store::ContainerRecord> find(std::string_view reference) { return store->containers().find(reference); }
   // The record as it is true now: a dead monitor has been noticed.
@@ -28,6 +31,7 @@ struct Runtime::Impl {
   Result<> start_detached(const std::string& id, const StartOptions& options);
   Result<AttachResult> start_attached(const store::ContainerRecord& container, const StartOptions& options,
                                       const ProcessStreams& streams, bool tty, HeldSignals& signals);
+  Result<> logs(std::string_view reference, const LogQuery& query, const LogSink& sink);
   void remove_failed(const std::string& id);
 };
 

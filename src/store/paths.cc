@@ -47,9 +47,9 @@ Result<std::filesystem::path> make_absolute(const std::filesystem::path& path) {
 
 }  // namespace
 
-Result<Paths> default_paths() {
-  const char* home = environment("DIATOM_HOME");
-  const char* run = environment("DIATOM_RUN");
+Result<Paths> find_paths(const Locations& locations) {
+  const char* home = locations.home.empty() ? environment("DIATOM_HOME") : locations.home.c_str();
+  const char* run = locations.run.empty() ? environment("DIATOM_RUN") : locations.run.c_str();
   Paths paths;
   std::filesystem::path wanted = home != nullptr ? std::filesystem::path(home) : TRY(default_home());
   paths.home = TRY(make_absolute(wanted));

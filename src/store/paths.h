@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "diatom/locations.h"
 
 namespace diatom::store {
 
@@ -28,8 +29,8 @@ struct Paths {
   std::filesystem::path control_socket(const std::string& id) const { return run / (id.substr(0, 20) + ".sock"); }
 };
 
-// From $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom. Fails when this
-// user has no home, or a relative path is to be taken from a working directory that has gone.
-Result<Paths> default_paths();
+// What is empty: from $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom.
+// Fails when this user has no home, or a relative path is to be taken from a working directory that has gone.
+Result<Paths> find_paths(const Locations& locations = {});
 
 }  // namespace diatom::store

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
-#include "base/platform/platform.h"
+#include "base/installation.h"
 #include "vm/engine.h"
 #include "vm/krunfw.h"
 
@@ -14,13 +14,7 @@ namespace {
 std::vector<fs::path> guest_directories() {
   const char* chosen = std::getenv("DIATOM_GUEST");
   if (chosen != nullptr && *chosen != '\0') return {chosen};
-  std::vector<fs::path> directories;
-  if (auto program = platform::executable_path())
-    for (const char* up : {"..", "../.."})  // from bin/, and from libexec/diatom/
-      directories.push_back((program->parent_path() / up / "share/diatom/guest").lexically_normal());
-  directories.emplace_back("/usr/local/share/diatom/guest");
-  directories.emplace_back("/usr/share/diatom/guest");
-  return directories;
+  return installed_file_candidates("share/diatom/guest");
 }
 
 bool readable(const fs::path& path) { return ::access(path.c_str(), R_OK) == 0; }

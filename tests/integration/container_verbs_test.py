@@ -163,5 +163,67 @@ class Reports(ContainerVerbsTest):
         self.assertEqual((attributes['oldName'], attributes['name'], attributes['image']), ('/old', 'new', 'busybox'))
 
 
+class Spec(ContainerVerbsTest):
+    """`create --spec`: docs/format/container.md."""
+
+    def spec(self, document, code: int = 0, options=()):
+        text = document if isinstance(document, str) else json.dumps(document)
+        return self.diatom('create', *options, '--spec', '-', stdin=text.encode(), code=code)
+
+    def test_a_replica_of_a_service_is_made_from_a_file_and_from_stdin(self):
+        document = {'service': 'web', 'replica': 0, 'image': 'busybox', 'args': ['sleep', '9'], 'env': {'A': '1', 'PATH': None},
+                    'resources': {'cpu': 1, 'memory': '256Mi', 'gpu': 0}, 'ports': ['8080:80'], 'restart': 'on-failure:3',
+                    'health': {'command': ['true'], 'interval': '5s'}, 'working_dir': '/tmp', 'user': '1:2'}
+        path = self.home.path / 'web.json'
+        path.write_text(json.dumps(document))
+        ident = self.out('create', '--spec', path).strip()
+        self.spec(document | {'replica': 1})
+        [info] = self.home.json('inspect', 'web-0')
+        self.assertEqual(info['Id'], ident)
+        self.assertEqual(info['Config']['Labels'], {'diatom.service': 'web', 'diatom.replica': '0'})
+        self.assertEqual(info['Config']['Cmd'], ['sleep', '9'])
+        self.assertEqual(info['Config']['User'], '1:2')
+        self.assertNotIn('PATH', ' '.join(info['Config']['Env']))
+        self.assertEqual(info['HostConfig']['Memory'], 256 << 20)
+        self.assertEqual(info['HostConfig']['RestartPolicy'], {'Name': 'on-failure', 'MaximumRetryCount': 3})
+        self.assertEqual(info['HostConfig']['PortBindings'], {'80/tcp': [{'HostIp': '127.0.0.1', 'HostPort': '8080'}]})
+        self.assertEqual(self.names('label=diatom.service=web'), 'web-0 web-1')
+
+    def test_what_it_says_by_flags_is_the_same_container(self):
+        self.create('flags', '-m', '256Mi', '--cpus', '1', '--label', 'a=b', '--tmpfs', '/run:size=1m', '--cap-drop', 'ALL')
+        self.spec({'name': 'document', 'image': 'busybox', 'args': ['true'], 'resources': {'cpu': 1, 'memory': '256Mi'},
+                   'labels': {'a': 'b'}, 'tmpfs': ['/run:size=1m'], 'cap_drop': ['ALL']})
+        [one], [other] = self.home.json('inspect', 'flags'), self.home.json('inspect', 'document')
+        self.assertEqual(one['HostConfig'], other['HostConfig'])
+        for info in (one, other):
+            for name in ('Hostname', 'Env'):  # with the id
+                info['Config'].pop(name)
+        self.assertEqual(one['Config'], other['Config'])
+
+    def test_what_cannot_be_honoured_is_named(self):
+        cases = [('{', 'line 1'), ('[]', 'no JSON object'), ({'image': 'busybox', 'gpus': 1}, '"gpus"'),
+                 ({'image': 'busybox', 'resources': {'gpu': 2}}, 'gpu 2'), ({'image': 'busybox', 'volumes': []}, '"volumes"'),
+                 ({'image': 'busybox', 'resources': {'memory': '1 potato'}}, '"1 potato"'),
+                 ({'image': 'busybox', 'name': 'n', 'service': 's', 'replica': 0}, 'name: '), ({}, 'image: it is missing')]
+        for document, words in cases:
+            with self.subTest(document=document):
+                self.assertIn(words, self.spec(document, code=1).stderr.decode())
+        self.assertEqual(self.names(), '')
+
+    def test_flags_that_the_document_stands_for_do_not_go_with_it(self):
+        for options in (['-m', '1g'], ['--name', 'x'], ['--pull', 'never'], ['-e', 'A=1']):
+            with self.subTest(options=options):
+                self.assertIn('--spec', self.spec({'image': 'busybox'}, options=options, code=1).stderr.decode())
+        result = self.diatom('create', '--spec', '-', 'busybox', stdin=b'{"image": "busybox"}', code=1)
+        self.assertIn('busybox', result.stderr.decode())
+        self.assertEqual(self.names(), '')
+
+    def test_its_pull_policy_counts(self):
+        result = self.spec({'image': 'localhost:1/not:here', 'pull_policy': 'never'}, code=1)
+        self.assertIn('not in the store', result.stderr.decode())
+        result = self.spec({'image': 'localhost:1/not:here'}, code=1)
+        self.assertIn('fetch manifest', result.stderr.decode())
+
+
 if __name__ == '__main__':
     main()

@@ -4,6 +4,7 @@ tests/vm/bad_input_test.py, OrdinaryUser.)"""
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from diatom import BINARY, DEADLINE, main, need  # noqa: E402
+from diatom import BINARY, DEADLINE, ROOT, main, need  # noqa: E402
 from oci_layout import Layout  # noqa: E402
 from tar_layer import Layer  # noqa: E402
 
@@ -46,7 +47,8 @@ class Install(unittest.TestCase):
     def test_nothing_is_installed_outside_the_prefix_or_unreadable(self):
         files = [path for path in self.destdir.rglob('*') if not path.is_dir()]
         names = {str(path.relative_to(self.destdir)) for path in files}
-        self.assertLessEqual({'usr/local/bin/diatom', 'usr/local/share/diatom/guest/agent.ext4'}, names)
+        self.assertLessEqual({'usr/local/bin/diatom', 'usr/local/share/diatom/guest/agent.ext4',
+                              'usr/local/include/diatom/diatom.h', 'usr/local/include/diatom/runtime.h'}, names)
         for name in names:
             self.assertTrue(name.startswith(('usr/local/bin/', 'usr/local/libexec/', 'usr/local/share/', 'usr/local/include/', 'usr/local/lib/')), name)
         for path in files:
@@ -73,6 +75,49 @@ class Install(unittest.TestCase):
             result = subprocess.run([link, 'doctor', '--json'], env={'DIATOM_HOME': home, 'PATH': PATH}, timeout=DEADLINE,
                                     stdout=subprocess.PIPE)
             self.assertTrue(json.loads(result.stdout)['usable'])
+
+    def embed(self, folder: pathlib.Path, *command, **env):
+        result = subprocess.run([*map(str, command)], cwd=folder, env={'PATH': PATH, 'HOME': str(folder)} | env, text=True,
+                                timeout=DEADLINE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return result.stdout
+
+    def library_folder(self) -> pathlib.Path:
+        [library] = (self.destdir / 'usr/local').glob('lib*/**/libdiatom.so.0')
+        return library.parent
+
+    def test_cmake_finds_the_library_and_a_program_is_built_with_it(self):
+        page = (ROOT / 'docs/embedding.md').read_text()
+        [cmake] = re.findall(r'^```cmake\n(.*?)^```', page, flags=re.MULTILINE | re.DOTALL)
+        [source] = re.findall(r'^```cpp\n(.*?)^```', page, flags=re.MULTILINE | re.DOTALL)
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            folder = pathlib.Path(folder)
+            (folder / 'CMakeLists.txt').write_text(cmake)
+            (folder / 'hello.cc').write_text(source)
+            self.embed(folder, 'cmake', '-S', '.', '-B', 'build', f'-DCMAKE_PREFIX_PATH={self.destdir}/usr/local')
+            self.embed(folder, 'cmake', '--build', 'build')
+            # There is no such image: it says so, and that it is the installed library which says it.
+            result = subprocess.run(['build/hello'], cwd=folder, timeout=DEADLINE, stderr=subprocess.PIPE, text=True,
+                                    env={'PATH': PATH, 'HOME': str(folder), 'DIATOM_HOME': f'{folder}/store',
+                                         'DIATOM_RUN': f'{folder}/run', 'HTTPS_PROXY': 'http://127.0.0.1:9'})
+            self.assertEqual(result.returncode, 1)
+            self.assertIn('busybox', result.stderr)
+
+    def test_pkg_config_finds_the_library_and_a_c_program_is_built_with_it(self):
+        library = self.library_folder()
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
+            where = {'PKG_CONFIG_PATH': f'{library}/pkgconfig'}
+            self.assertEqual(self.embed(folder, 'pkg-config', '--modversion', 'diatom', **where),
+                             self.run_installed(folder, 'version').stdout.decode().split()[1] + '\n')
+            flags = self.embed(folder, 'pkg-config', '--cflags', '--libs', 'diatom', **where).split()
+            self.embed(folder, 'gcc', '-std=c11', ROOT / 'examples/hello.c', *flags, '-o', 'hello')
+            needed = self.embed(folder, 'readelf', '-d', 'hello')
+            self.assertIn('[libdiatom.so.0]', needed)
+            result = subprocess.run(['./hello', 'Not An Image'], cwd=folder, timeout=DEADLINE, stderr=subprocess.PIPE,
+                                    env={'HOME': folder, 'PATH': PATH, 'LD_LIBRARY_PATH': str(library),
+                                         'DIATOM_HOME': f'{folder}/store', 'DIATOM_RUN': f'{folder}/run'})
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(b'Not An Image', result.stderr)
 
     def test_an_ordinary_user_loads_lists_and_removes_an_image(self):
         need(self, 'root', os.geteuid() == 0, 'needs root, to become another user')

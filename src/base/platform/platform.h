@@ -27,8 +27,8 @@ void reserve_room(int fd, uint64_t bytes);
 // `to` must not exist; it is removed again when the copy fails.
 Result<> clone_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// The running program's own file.
-Result<std::filesystem::path> executable_path();
+// The file that this code was loaded from: the program's own, or libdiatom's in a program of somebody else's.
+Result<std::filesystem::path> code_path();
 
 // How the loader finds version `version` of lib`name`: "libcurl.so.4", "libcurl.4.dylib".
 std::string library_file(const std::string& name, int version);

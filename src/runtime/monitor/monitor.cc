@@ -354,7 +354,7 @@ Result<int> run_monitor(int argc, char** argv) {
   UniqueFd starter(::fcntl(starter_fd, F_DUPFD_CLOEXEC, starter_fd + 1));
   ::close(starter_fd);
   auto loop = TRY(EventLoop::create());
-  store::Paths paths = TRY(store::default_paths());
+  store::Paths paths = TRY(store::find_paths());
   auto monitor = Monitor::open(std::move(paths), argv[1], *loop);
   Result<int> ended = monitor ? (*monitor)->run(starter) : std::unexpected(monitor.error());
   if (ended) return ended;

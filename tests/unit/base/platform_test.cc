@@ -90,7 +90,7 @@ TEST(ProbeVirtualisation, IsUsableOrSaysWhyNot) {
 }
 
 TEST(ExecutablePath, IsThisTest) {
-  EXPECT_THAT(platform::executable_path()->filename().string(), testing::HasSubstr("base_tests"));
+  EXPECT_THAT(platform::code_path()->filename().string(), testing::HasSubstr("base_tests"));
 }
 
 }  // namespace

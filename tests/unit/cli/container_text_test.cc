@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "runtime/json/documents.h"
+
 namespace diatom::cli {
 namespace {
 

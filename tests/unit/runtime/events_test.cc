@@ -55,7 +55,7 @@ class EventsTest : public testing::Test {
   EventsTest() {
     ::setenv("DIATOM_HOME", (scratch_ / "home").c_str(), 1);
     ::setenv("DIATOM_RUN", (scratch_ / "run").c_str(), 1);
-    store_ = std::move(*store::Store::open(*store::default_paths()));
+    store_ = std::move(*store::Store::open(*store::find_paths()));
     events_ = std::make_unique<Events>(std::move(*Events::open()));
   }
   ~EventsTest() override {
@@ -102,7 +102,7 @@ TEST_F(EventsTest, RefusesFiltersThatItDoesNotKnow) {
 TEST_F(EventsTest, FollowsWithoutLossAndInOrder) {
   constexpr int each = 300;
   auto write = [&](const std::string& name) {
-    auto own = std::move(*store::Store::open(*store::default_paths()));
+    auto own = std::move(*store::Store::open(*store::find_paths()));
     for (int i = 0; i < each; ++i) record(*own, name + std::to_string(i));
   };
   record(*store_, "before");
@@ -136,7 +136,7 @@ TEST_F(EventsTest, FollowsAlsoWhenTheRunFolderIsRemovedMeanwhile) {
       std::error_code error;
       do fs::remove_all(scratch_ / "run", error);
       while (error == std::errc::directory_not_empty);
-      auto own = std::move(*store::Store::open(*store::default_paths()));
+      auto own = std::move(*store::Store::open(*store::find_paths()));
       record(*own, "second");
     });
     return true;

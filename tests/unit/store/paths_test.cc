@@ -40,7 +40,7 @@ class Environment {
 
 TEST(Paths, AreThoseOfTheEnvironment) {
   Environment environment(Variables{{"DIATOM_HOME", "/a/home"}, {"DIATOM_RUN", "/a/run"}});
-  auto paths = default_paths();
+  auto paths = find_paths();
   ASSERT_TRUE(paths) << test::error_of(paths);
   EXPECT_EQ(paths->home, "/a/home");
   EXPECT_EQ(paths->run, "/a/run");
@@ -48,7 +48,7 @@ TEST(Paths, AreThoseOfTheEnvironment) {
 
 TEST(Paths, AreNeverBelowTmpForWantOfAHome) {
   Environment environment;
-  auto paths = default_paths();
+  auto paths = find_paths();
   if (!paths) return;  // a user without a home is told so
   EXPECT_FALSE(paths->home.string().starts_with("/tmp/.local")) << paths->home;
 }
@@ -60,7 +60,7 @@ TEST(Paths, OfAWorkingDirectoryThatHasGoneAreAnError) {
     test::ScratchDirectory scratch;
     ASSERT_EQ(::chdir(scratch.path().c_str()), 0);
   }
-  auto paths = default_paths();
+  auto paths = find_paths();
   ASSERT_EQ(::fchdir(before.get()), 0);
   ASSERT_FALSE(paths);
   EXPECT_NE(paths.error().message.find("relative"), std::string::npos) << paths.error().message;

@@ -14,7 +14,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -92,11 +94,23 @@ Result<> clone_file(const std::filesystem::path& from, const std::filesystem::pa
   return {};
 }
 
-Result<std::filesystem::path> executable_path() {
-  std::error_code error;
-  std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) return fail_errno("read /proc/self/exe", error.value());
-  return path;
+// dladdr(3) has the name that the loader was given, which may be relative to where this process was then.
+Result<std::filesystem::path> code_path() {
+  auto here = reinterpret_cast<uintptr_t>(&code_path);
+  std::string maps = TRY(read_file("/proc/self/maps"));
+  for (std::string_view rest = maps; !rest.empty();) {
+    std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    // "55d0…000-55d0…000 r-xp 00002000 fe:00 1234    /usr/lib/libdiatom.so.0"
+    uintptr_t begin = 0, end = 0;
+    auto first = std::from_chars(line.data(), line.data() + line.size(), begin, 16);
+    if (first.ec != std::errc{} || first.ptr == line.data() + line.size()) continue;
+    auto last = std::from_chars(first.ptr + 1, line.data() + line.size(), end, 16);
+    size_t path = line.find('/');
+    if (last.ec == std::errc{} && begin <= here && here < end && path != std::string_view::npos)
+      return std::filesystem::path(line.substr(path));
+  }
+  return fail(Errc::internal, "read /proc/self/maps: it does not name the file of this code");
 }
 
 std::string library_file(const std::string& name, int version) {

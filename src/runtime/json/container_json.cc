@@ -2,10 +2,11 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
-#include "cli/container_text.h"
-#include "cli/json_output.h"
+#include "net/port_mapping.h"
+#include "runtime/json/documents.h"
+#include "runtime/spec_text.h"
 
-namespace diatom::cli {
+namespace diatom {
 
 namespace {
 
@@ -29,8 +30,8 @@ Json map_of(const std::map<std::string, std::string>& entries) {
 Json health_json(const HealthState& health) {
   Json log = Json::array();
   for (const HealthProbe& probe : health.log)
-    log.push_back({{"Start", format_time(probe.started_ns)},
-                   {"End", format_time(probe.ended_ns)},
+    log.push_back({{"Start", json_time(probe.started_ns)},
+                   {"End", json_time(probe.ended_ns)},
                    {"ExitCode", probe.exit_code},
                    {"Output", probe.output}});
   return {{"Status", health.status}, {"FailingStreak", health.failing_streak}, {"Log", log}};
@@ -51,15 +52,15 @@ Json state_json(const ContainerInfo& info) {
                 {"ExitCode", info.exit_code},
                 {"Signal", info.signal},
                 {"Error", info.error},
-                {"StartedAt", format_time(info.started_ns)},
-                {"FinishedAt", format_time(info.finished_ns)}};
+                {"StartedAt", json_time(info.started_ns)},
+                {"FinishedAt", json_time(info.finished_ns)}};
   if (!info.health.status.empty()) state["Health"] = health_json(info.health);
   return state;
 }
 
 // "80/tcp": [{"HostIp", "HostPort"}], as docker has ports that are wished for and those that are there.
 void add_binding(Json& ports, const PortMapping& port) {
-  Json& bindings = ports[guest_port_text(port)];
+  Json& bindings = ports[net::print_container_port(port)];
   if (!bindings.is_array()) bindings = Json::array();
   std::string host = port.host_address.empty() ? "127.0.0.1" : port.host_address;
   bindings.push_back({{"HostIp", host}, {"HostPort", port.host_port == 0 ? "" : std::to_string(port.host_port)}});
@@ -166,12 +167,21 @@ Json engine_json(const ContainerInfo& info, const Json& decided) {
 
 }  // namespace
 
+std::vector<std::string> container_exposed(const ContainerInfo& info) {
+  std::vector<std::string> ports;
+  Json spec = parse_foreign_json(info.spec_json);
+  if (!spec.is_object() || !spec.contains("ExposedPorts") || !spec["ExposedPorts"].is_array()) return ports;
+  for (const Json& port : spec["ExposedPorts"])
+    if (port.is_string()) ports.push_back(port.get<std::string>());
+  return ports;
+}
+
 Json container_json(const ContainerInfo& info) {
   Json decided = parse_foreign_json(info.spec_json);
   Json args = Json::array();
   for (size_t i = 1; i < info.command.size(); ++i) args.push_back(info.command[i]);
   return {{"Id", info.id},
-          {"Created", format_time(info.created_ns)},
+          {"Created", json_time(info.created_ns)},
           {"Path", info.command.empty() ? "" : info.command.front()},
           {"Args", args},
           {"State", state_json(info)},
@@ -187,4 +197,4 @@ Json container_json(const ContainerInfo& info) {
           {"Engine", engine_json(info, decided)}};
 }
 
-}  // namespace diatom::cli
+}  // namespace diatom

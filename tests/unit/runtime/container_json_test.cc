@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/json_output.h"
+#include "runtime/json/documents.h"
 
-namespace diatom::cli {
+namespace diatom {
 namespace {
 
 ContainerInfo web() {
@@ -108,4 +108,4 @@ TEST(ContainerJson, HasTheWholeCommandOfAnOlderRecord) {
 }
 
 }  // namespace
-}  // namespace diatom::cli
+}  // namespace diatom
