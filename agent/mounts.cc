@@ -236,7 +236,9 @@ Result<> mount_container_root(const channel::ContainerConfig& config) {
   }
   TRY(make_upper_root("/upper/root"));
   if (::mkdir("/upper/work", 0700) < 0 && errno != EEXIST) return fail_errno("make /upper/work");
-  TRY(mount_at("overlay", "/container", "overlay", 0, "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work"));
+  // What the writable layer holds can be read without overlayfs (changes.cc): whole files, each in its place.
+  TRY(mount_at("overlay", "/container", "overlay", 0,
+               "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work,redirect_dir=off,metacopy=off,index=off"));
   make_cgroup(config);
   return write_etc_files(config);
 }

@@ -153,13 +153,14 @@ void Processes::set_container(channel::ContainerConfig config) {
   spawn(std::string(first_id), *waiting, first);
 }
 
-Result<> Processes::may_start(std::string_view id, const Process& process) const {
+Result<> Processes::may_start(std::string_view id, const Process& process, bool is_tool) const {
   std::string what = "start process " + std::string(id) + ": ";
   if (process.phase != Phase::mentioned || process.start_stream != 0)
     return fail(Errc::already_exists, what + "it was started already");
   if (id == first_id) return {};
-  if (first() < 0) return fail(Errc::start_failed, what + "the container is not running");
-  if (freezer_.frozen()) return fail(Errc::start_failed, what + "the container is paused");
+  if (is_tool && !container_) return fail(Errc::start_failed, what + "there is no container");
+  if (!is_tool && first() < 0) return fail(Errc::start_failed, what + "the container is not running");
+  if (!is_tool && freezer_.frozen()) return fail(Errc::start_failed, what + "the container is paused");
   if (std::ranges::count_if(processes_, [](const auto& entry) { return entry.second->pid > 0; }) >= most_alive)
     return fail(Errc::start_failed, what + std::to_string(most_alive) + " of them run already");
   return {};
@@ -167,14 +168,15 @@ Result<> Processes::may_start(std::string_view id, const Process& process) const
 
 void Processes::start(StreamId stream, const std::string& id, const std::string& body) {
   Process& wanted = process(id);
-  if (auto may = may_start(id, wanted); !may) {
+  auto config = channel::decode_process_config(body);
+  bool is_tool = config && !config->tool.empty();
+  if (auto may = may_start(id, wanted, is_tool); !may) {
     // One that was started goes on: this was another's wish.
     if (wanted.phase != Phase::mentioned) return refuse(*connection_, stream, {125, may.error().message});
     wanted.start_stream = stream;
     return start_failed(id, wanted, {125, may.error().message});
   }
   wanted.start_stream = stream;
-  auto config = channel::decode_process_config(body);
   if (!config) return start_failed(id, wanted, {125, config.error().message});
   if (config->detached) wanted.io.discard_output();
   if (container_) return spawn(id, wanted, *config);

@@ -62,7 +62,7 @@ class Processes {
   Process& process(std::string_view id);
   Process* find(std::string_view id);
   void start(StreamId stream, const std::string& id, const std::string& body);
-  Result<> may_start(std::string_view id, const Process& process) const;
+  Result<> may_start(std::string_view id, const Process& process, bool is_tool) const;
   void spawn(const std::string& id, Process& process, const channel::ProcessConfig& config);
   void look_at_start(const std::string& id);
   void start_failed(const std::string& id, Process& process, const channel::StartFailure& why);

@@ -63,6 +63,34 @@ void ControlClient::await_start(std::function<void(StartLine)> on_line) {
   connection().finish(*stream);
 }
 
+void ControlClient::hold(std::function<void(Result<>)> done) {
+  struct State {
+    int status = 0;
+    std::string body;
+    std::function<void(Result<>)> done;
+    void answer(Result<> result) {
+      if (done) std::exchange(done, nullptr)(std::move(result));
+    }
+  };
+  auto state = std::make_shared<State>(State{0, {}, std::move(done)});
+  auto stream = std::make_shared<StreamId>(0);
+  StreamHandlers handlers;
+  handlers.on_status = [state](int status) {
+    state->status = status;
+    if (status == 200) state->answer({});
+  };
+  handlers.on_data = [this, state, stream](std::span<const std::byte> data) {
+    connection().consume(*stream, data.size());
+    if (state->body.size() + data.size() <= longest_line)
+      state->body.append(reinterpret_cast<const char*>(data.data()), data.size());
+  };
+  handlers.on_close = [state](bool) {
+    state->answer(std::unexpected(state->status == 0 ? gone() : decode_error(state->body)));
+  };
+  *stream = connection().request({"GET", "/monitor/hold"}, std::move(handlers));
+  connection().finish(*stream);
+}
+
 void ControlClient::await_exit(std::function<void(Result<ExitInfo>)> done) {
   call("GET", "/monitor/exit", "", [done = std::move(done)](Result<std::string> body) {
     if (!body) return done(std::unexpected(body.error()));

@@ -35,6 +35,8 @@ class ControlClient final : public ProcessPeer {
             std::function<void(Result<std::string>)> done);
   // Calls `on_line` for each stage of the start that is under way; the last one says that it runs, or why not.
   void await_start(std::function<void(StartLine)> on_line);
+  // The container's programs stand still from `done` on, for as long as this connection lives.
+  void hold(std::function<void(Result<>)> done);
   void await_exit(std::function<void(Result<ExitInfo>)> done);  // of this run
   void attach(const AttachStreams& streams, AttachHandlers handlers);
   void detach_stdin();  // without an end: the program's stdin stays as it is

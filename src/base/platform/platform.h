@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -57,6 +59,17 @@ struct Pipe {
   UniqueFd write_end;
 };
 Result<Pipe> make_pipe();
+// How much a pipe holds before its writer waits, where the system lets us say so.
+void set_pipe_size(int pipe, int bytes);
+
+// Of open(2): for a directory that is only gone through, and need not be readable.
+int search_flag();
+
+// The extended attributes of an open file or directory, in no order: those that may be read. None where the file system
+// has none.
+std::vector<std::pair<std::string, std::string>> read_xattrs(int fd);
+// -1 and errno on failure.
+int write_xattr(int fd, const std::string& name, std::string_view value);
 
 // What a process costs. Zeros when it has gone, or may not be looked at.
 struct ProcessUsage {
