@@ -257,11 +257,41 @@ void abandon_container_root() {
   if (upper) ::ioctl(upper.get(), FIFREEZE, 0);
 }
 
+namespace {
+
+// What we put into a directory is no change of the container's: its time stays what it was. Nothing is written where
+// nothing has changed.
+class KeptTime {
+ public:
+  explicit KeptTime(const char* path) : path_(path), known_(::lstat(path, &before_) == 0) {}
+  KeptTime(const KeptTime&) = delete;
+  KeptTime& operator=(const KeptTime&) = delete;
+  KeptTime(KeptTime&&) = delete;
+  KeptTime& operator=(KeptTime&&) = delete;
+  ~KeptTime() {
+    struct stat now{};
+    if (!known_ || ::lstat(path_, &now) < 0 ||
+        (now.st_mtim.tv_sec == before_.st_mtim.tv_sec && now.st_mtim.tv_nsec == before_.st_mtim.tv_nsec))
+      return;
+    timespec times[2] = {before_.st_atim, before_.st_mtim};
+    ::utimensat(AT_FDCWD, path_, times, AT_SYMLINK_NOFOLLOW);
+  }
+
+ private:
+  const char* path_;
+  struct stat before_{};
+  bool known_;
+};
+
+}  // namespace
+
 Result<> enter_container_root(const channel::ContainerConfig& config) {
   UniqueFd hosts = TRY(detach_file("/files/hosts"));
   UniqueFd hostname = TRY(detach_file("/files/hostname"));
   UniqueFd resolver = TRY(detach_file("/files/resolv.conf"));
   TRY(pivot());
+  KeptTime root_time("/");
+  KeptTime etc_time("/etc");
   for (const char* directory : {"/proc", "/sys", "/dev", "/etc", "/run"}) TRY(make_path(directory));
   TRY(mount_at("proc", "/proc", "proc", closed, nullptr));
   TRY(mount_dev(config));

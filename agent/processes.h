@@ -52,6 +52,7 @@ class Processes {
     pid_t pid = -1;  // until it was reaped
     channel::ExitReport report;
     std::vector<StreamId> exit_streams;
+    bool is_tool = false;
     bool reported = false;  // or nobody is there any more who would want to know
     bool killed = false;    // by the host
     uint64_t oom_kills = 0;
@@ -62,7 +63,7 @@ class Processes {
   Process& process(std::string_view id);
   Process* find(std::string_view id);
   void start(StreamId stream, const std::string& id, const std::string& body);
-  Result<> may_start(std::string_view id, const Process& process, bool is_tool) const;
+  Result<> may_start(std::string_view id, const Process& process) const;
   void spawn(const std::string& id, Process& process, const channel::ProcessConfig& config);
   void look_at_start(const std::string& id);
   void start_failed(const std::string& id, Process& process, const channel::StartFailure& why);

@@ -45,7 +45,9 @@ class Scene {
     struct stat status{};
     if (::lstat(path.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) return;
     ::chmod(path.c_str(), 0700);
-    for (const std::string& name : list_directory(path).value()) open_up(path / name);
+    auto names = list_directory(path);
+    REQUIRE(names);
+    for (const std::string& name : *names) open_up(path / name);
   }
   fs::path root_;
 };

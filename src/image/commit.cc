@@ -137,7 +137,13 @@ Result<std::string> commit_config(const std::string& parent, const CommitInput& 
   if (!input.options.author.empty()) step["author"] = input.options.author;
   if (!input.options.message.empty()) step["comment"] = input.options.message;
   if (diff_id.empty()) step["empty_layer"] = true;
-  member(document, "history", json::array()).push_back(step);
+  json& history = member(document, "history", json::array());
+  // It may tell of fewer layers than there are; what is told of this one must not be taken for another's.
+  size_t layers = member(member(document, "rootfs", json::object()), "diff_ids", json::array()).size();
+  auto told = static_cast<size_t>(std::ranges::count_if(
+      history, [](const json& old) { return !old.is_object() || !old.value("empty_layer", false); }));
+  for (; told < layers; ++told) history.push_back(json::object());
+  history.push_back(step);
   if (!diff_id.empty()) {
     json& rootfs = member(document, "rootfs", json::object());
     rootfs["type"] = "layers";

@@ -231,6 +231,7 @@ Result<> Unpacker::make_hard_link(const Entry& entry, int parent, const std::str
   for (size_t i = 0; i + 1 < names->size(); ++i) {
     UniqueFd next(::openat(from, (*names)[i].c_str(),
                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | (options_.follow_links ? 0 : O_NOFOLLOW)));
+    if (!next && (errno == ENOTDIR || errno == ELOOP)) return refuse(entry.name, "it is a link to something outside");
     if (!next) return fail_errno("unpack " + entry.name + ": link to " + entry.target);
     opened = std::move(next);
     from = opened.get();

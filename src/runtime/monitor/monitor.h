@@ -141,6 +141,7 @@ class Monitor {
   std::vector<Asker> restart_askers_;
   std::vector<Asker> holders_;  // for whom it is paused; none where it is paused by somebody's word
   std::vector<std::shared_ptr<Input>> inputs_;
+  std::set<std::string> tools_;  // the agent's, that are at work
   std::set<std::string> execs_;  // that have started, and whose end is yet to be an event
 };
 

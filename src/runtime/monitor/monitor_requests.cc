@@ -212,7 +212,7 @@ StreamHandlers Monitor::route_process(Connection& client, StreamId stream, const
   rest.remove_prefix(slash);
   if (request.method == "PUT" && rest.empty()) return start_exec(asker_of(client, stream), id);
   if (request.method == "GET" && rest == "/exit") return report_exec(asker_of(client, stream), request, id);
-  return channel::relay(client, stream, request, task_->agent().connection());
+  return channel::relay(client, stream, request, task_->agent().connection(), tools_.contains(id));
 }
 
 StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
@@ -223,9 +223,11 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
         auto process = channel::decode_process_config(body);
         if (!process) return refuse(asker, process.error());
         std::string path = std::string(process_prefix) + id;
-        if (!process->tool.empty())  // no program of the container's, whatever that is doing
+        if (!process->tool.empty()) {  // no program of the container's, whatever that is doing
+          tools_.insert(id);
           return task_->agent().forward({"PUT", path}, body,
                                         [asker](const auto& response) { pass_on(asker, response); });
+        }
         if (phase_ == Phase::paused)
           return refuse(
               asker, {Errc::invalid_argument, "exec in " + shown() + ": it is paused", "`diatom unpause` it first", 0});
@@ -248,6 +250,7 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
 
 StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& request, const std::string& id) {
   task_->agent().forward(request, "", [this, asker, id](const auto& response) {
+    tools_.erase(id);
     exec_ended(id, response);
     pass_on(asker, response);
   });
