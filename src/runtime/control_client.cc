@@ -73,22 +73,28 @@ void ControlClient::hold(std::function<void(Result<>)> done) {
     }
   };
   auto state = std::make_shared<State>(State{0, {}, std::move(done)});
-  auto stream = std::make_shared<StreamId>(0);
   StreamHandlers handlers;
   handlers.on_status = [state](int status) {
     state->status = status;
     if (status == 200) state->answer({});
   };
-  handlers.on_data = [this, state, stream](std::span<const std::byte> data) {
-    connection().consume(*stream, data.size());
+  handlers.on_data = [this, state](std::span<const std::byte> data) {
+    connection().consume(hold_, data.size());
     if (state->body.size() + data.size() <= longest_line)
       state->body.append(reinterpret_cast<const char*>(data.data()), data.size());
   };
-  handlers.on_close = [state](bool) {
+  handlers.on_close = [this, state](bool) {
+    hold_ = 0;
     state->answer(std::unexpected(state->status == 0 ? gone() : decode_error(state->body)));
+    if (on_released_) std::exchange(on_released_, nullptr)();
   };
-  *stream = connection().request({"GET", "/monitor/hold"}, std::move(handlers));
-  connection().finish(*stream);
+  hold_ = connection().request({"PUT", "/monitor/hold"}, std::move(handlers));
+}
+
+void ControlClient::release(std::function<void()> done) {
+  if (hold_ <= 0) return done();
+  on_released_ = std::move(done);
+  connection().finish(hold_);
 }
 
 void ControlClient::await_exit(std::function<void(Result<ExitInfo>)> done) {

@@ -359,8 +359,26 @@ class Held {
     static_cast<void>(TRY(held->waiter_->wait()));
     return held;
   }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  Held(Held&&) = delete;
+  Held& operator=(Held&&) = delete;
+  // In order, so that they go on when this returns. A connection that breaks is as good.
+  ~Held() {
+    EventLoop& loop = waiter_->loop();
+    bool released = false;
+    auto deadline = loop.after(release_deadline, [&] { loop.stop(); });
+    client_->release([&] {
+      released = true;
+      loop.stop();
+    });
+    if (!released) [[maybe_unused]]
+      auto ignored = loop.run();
+    loop.cancel(deadline);
+  }
 
  private:
+  static constexpr auto release_deadline = std::chrono::seconds(10);
   explicit Held(std::unique_ptr<Waiter<bool>> waiter) : waiter_(std::move(waiter)) {}
   std::unique_ptr<Waiter<bool>> waiter_;
   std::unique_ptr<ControlClient> client_;  // goes first

@@ -111,8 +111,8 @@ class Running(FilesTest):
 
     def test_a_tar_in_and_out(self):
         self.sh('box', 'rm -rf /t; mkdir /t /t/d; echo x > /t/d/a; ln /t/d/a /t/d/b; ln -s a /t/d/l; mkfifo /t/d/p; '
-                'mknod /t/d/n c 1 3; chown 7:8 /t/d/a; chmod 4755 /t/d/a; touch -d "2001-02-03 04:05:06" /t/d; '
-                'truncate -s 100M /t/d/sparse; echo end >> /t/d/sparse; setfattr -n user.x -v y /t/d/a 2>/dev/null; true')
+                'mknod /t/d/n c 1 3; chown 7:8 /t/d/a; chmod 4755 /t/d/a; truncate -s 100M /t/d/sparse; '
+                'echo end >> /t/d/sparse; touch -d "2001-02-03 04:05:06" /t/d')
         names = self.read_tar('cp', 'box:/t/d', '-')
         self.assertEqual((names['d/a'].uid, names['d/a'].gid, names['d/a'].mode), (7, 8, 0o4755))
         self.assertEqual(names['d/b'].linkname, 'd/a')
@@ -123,9 +123,9 @@ class Running(FilesTest):
         self.sh('box', 'mkdir /t/again')
         self.diatom('cp', '-', 'box:/t/again', stdin=data)
         self.assertEqual(self.sh('box', 'cd /t/again/d; stat -c "%n %a %u:%g %h" a b; readlink l; stat -c %F p n; '
-                                 'du -k sparse | cut -f1; tail -c 4 sparse; stat -c %y .'),
+                                 'du -k sparse | cut -f1; tail -c 4 sparse; stat -c %Y .'),
                          'a 4755 7:8 2\nb 4755 7:8 2\na\nfifo\ncharacter special file\n'
-                         + self.sh('box', 'du -k /t/d/sparse | cut -f1') + 'end\n2001-02-03 04:05:06.000000000\n')
+                         + self.sh('box', 'du -k /t/d/sparse | cut -f1') + 'end\n981173106\n')
         self.assertIn(b'No such file', self.diatom('cp', '-', 'box:/none', stdin=data, code=1).stderr)
         self.assertIn(b'no directory', self.diatom('cp', '-', 'box:/t/d/a', stdin=data, code=1).stderr)
         self.assertIn(b'no header', self.diatom('cp', '-', 'box:/t', stdin=b'x' * 1024, code=1).stderr)
@@ -177,14 +177,14 @@ class Running(FilesTest):
     def test_programs_that_change_everything_meanwhile(self):
         self.sh('box', 'rm -rf /race; mkdir /race /outside; echo secret > /outside/f; cd /race; '
                 'for i in 1 2 3 4 5 6 7 8; do mkdir d$i; echo f > d$i/f; done')
-        self.diatom('exec', '-d', 'box', 'sh', '-c', 'cd /race; while [ -d /race ]; do for i in 1 2 3 4 5 6 7 8; do '
-                    'mv d$i e$i; ln -s /outside d$i; rm d$i; mv e$i d$i; done; done 2>/dev/null')
+        self.diatom('exec', '-d', 'box', 'sh', '-c', 'cd /race; while [ ! -e /enough ]; do for i in 1 2 3 4 5 6 7 8; do '
+                    'mv d$i e$i; ln -s /outside d$i; rm d$i; mv e$i d$i; done; done 2>/dev/null; touch /over')
         for number in range(8):
             self.diatom('cp', 'box:/race', self.here / f'race{number}')
             for path in (self.here / f'race{number}').rglob('*'):
                 if path.is_file() and not path.is_symlink():
                     self.assertEqual(path.read_text(), 'f\n', path)
-        self.sh('box', 'rm -rf /race')
+        self.sh('box', 'touch /enough; while [ ! -e /over ]; do sleep 0.05; done; rm -r /race')
 
     def test_ten_thousand_files_there_and_back(self):
         for number in range(10_000):

@@ -95,6 +95,7 @@ class Monitor {
   void kill(const Asker& asker, std::string_view signal);
   channel::StreamHandlers hold(const Asker& asker);
   void let_go(const Asker& asker);
+  void resume_unless_held(const Asker& asker);
   void freeze(const Asker& asker, bool frozen);
   void freeze_for(const Asker& asker, bool frozen, std::function<void()> on_done);
   void update(const Asker& asker, const std::string& body);

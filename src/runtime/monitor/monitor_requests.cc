@@ -339,27 +339,40 @@ void Monitor::kill(const Asker& asker, std::string_view text) {
                       [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
 }
 
-// Paused until whoever asked has gone, however that comes about. One that is paused already stays so.
+// Paused until whoever asked says that it is enough, or has gone, however that comes about. One that is paused already
+// stays so.
 StreamHandlers Monitor::hold(const Asker& asker) {
   StreamHandlers handlers;
+  handlers.on_end = [this, asker] { let_go(asker); };
   handlers.on_close = [this, asker](bool) {
     asker->closed = true;
-    if (std::erase(holders_, asker) > 0) let_go(asker);
+    let_go(asker);
   };
-  auto held = [this, asker] { asker->closed ? let_go(asker) : asker->connection->respond(asker->stream, 200); };
   if (phase_ == Phase::paused) {
     if (!holders_.empty()) holders_.push_back(asker);
-    held();
-  } else {
-    holders_.push_back(asker);
-    freeze_for(asker, true, held);
+    asker->connection->respond(asker->stream, 200);
+    return handlers;
   }
+  holders_.push_back(asker);
+  freeze_for(asker, true, [this, asker] {
+    if (asker->closed) return resume_unless_held(asker);
+    asker->connection->respond(asker->stream, 200);
+  });
   return handlers;
 }
 
-// A holder has gone.
 void Monitor::let_go(const Asker& asker) {
-  if (holders_.empty() && phase_ == Phase::paused) freeze_for(asker, false, [] {});
+  bool was_holder = std::erase(holders_, asker) > 0;
+  if (was_holder) return resume_unless_held(asker);
+  if (!asker->closed) asker->connection->finish(asker->stream);
+}
+
+void Monitor::resume_unless_held(const Asker& asker) {
+  auto done = [asker] {
+    if (!asker->closed) asker->connection->finish(asker->stream);
+  };
+  if (!holders_.empty() || phase_ != Phase::paused) return done();
+  freeze_for(asker, false, done);
 }
 
 void Monitor::freeze(const Asker& asker, bool frozen) {

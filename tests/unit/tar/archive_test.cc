@@ -214,8 +214,8 @@ TEST(Tar, ReadsWhatIsOlderThanPax) {
 
 TEST(Tar, ReadsSparseFilesOfEveryAge) {
   std::string zero =
-      pax("22 GNU.sparse.size=10\n28 GNU.sparse.numblocks=2\n23 GNU.sparse.offset=2\n"
-          "25 GNU.sparse.numbytes=3\n23 GNU.sparse.offset=8\n25 GNU.sparse.numbytes=1\n");
+      pax(record("GNU.sparse.size=10") + record("GNU.sparse.numblocks=2") + record("GNU.sparse.offset=2") +
+          record("GNU.sparse.numbytes=3") + record("GNU.sparse.offset=8") + record("GNU.sparse.numbytes=1"));
   std::string one = pax(record("GNU.sparse.size=10") + record("GNU.sparse.map=2,3,8,1"));
   for (const std::string& header : {zero, one}) {
     auto back = read_all(header + block("s", '0', 4) + padded_text("abcd"));
