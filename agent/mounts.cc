@@ -236,7 +236,9 @@ Result<> mount_container_root(const channel::ContainerConfig& config) {
   }
   TRY(make_upper_root("/upper/root"));
   if (::mkdir("/upper/work", 0700) < 0 && errno != EEXIST) return fail_errno("make /upper/work");
-  TRY(mount_at("overlay", "/container", "overlay", 0, "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work"));
+  // What the writable layer holds can be read without overlayfs (changes.cc): whole files, each in its place.
+  TRY(mount_at("overlay", "/container", "overlay", 0,
+               "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work,redirect_dir=off,metacopy=off,index=off"));
   make_cgroup(config);
   return write_etc_files(config);
 }
@@ -255,11 +257,41 @@ void abandon_container_root() {
   if (upper) ::ioctl(upper.get(), FIFREEZE, 0);
 }
 
+namespace {
+
+// What we put into a directory is no change of the container's: its time stays what it was. Nothing is written where
+// nothing has changed.
+class KeptTime {
+ public:
+  explicit KeptTime(const char* path) : path_(path), known_(::lstat(path, &before_) == 0) {}
+  KeptTime(const KeptTime&) = delete;
+  KeptTime& operator=(const KeptTime&) = delete;
+  KeptTime(KeptTime&&) = delete;
+  KeptTime& operator=(KeptTime&&) = delete;
+  ~KeptTime() {
+    struct stat now{};
+    if (!known_ || ::lstat(path_, &now) < 0 ||
+        (now.st_mtim.tv_sec == before_.st_mtim.tv_sec && now.st_mtim.tv_nsec == before_.st_mtim.tv_nsec))
+      return;
+    timespec times[2] = {before_.st_atim, before_.st_mtim};
+    ::utimensat(AT_FDCWD, path_, times, AT_SYMLINK_NOFOLLOW);
+  }
+
+ private:
+  const char* path_;
+  struct stat before_{};
+  bool known_;
+};
+
+}  // namespace
+
 Result<> enter_container_root(const channel::ContainerConfig& config) {
   UniqueFd hosts = TRY(detach_file("/files/hosts"));
   UniqueFd hostname = TRY(detach_file("/files/hostname"));
   UniqueFd resolver = TRY(detach_file("/files/resolv.conf"));
   TRY(pivot());
+  KeptTime root_time("/");
+  KeptTime etc_time("/etc");
   for (const char* directory : {"/proc", "/sys", "/dev", "/etc", "/run"}) TRY(make_path(directory));
   TRY(mount_at("proc", "/proc", "proc", closed, nullptr));
   TRY(mount_dev(config));

@@ -89,12 +89,13 @@ channel::StreamHandlers Processes::route(StreamId stream, const std::string& met
 
 channel::StreamHandlers Processes::attach(StreamId stream, std::string_view id, std::string_view name) {
   auto output = output_number(name);
-  ProcessIo& io = process(id).io;
+  Process& wanted = process(id);
+  ProcessIo& io = wanted.io;
   if (output ? !io.can_attach_output(*output) : !io.can_attach_input()) {
     refuse(*connection_, stream, {125, "attach to " + std::string(name) + ": another has it"});
     return {};
   }
-  if (id == first_id) connection_->widen(stream);
+  if (id == first_id || wanted.is_tool) connection_->widen(stream);
   return output ? io.attach_output(stream, *output) : io.attach_input(stream);
 }
 
@@ -157,9 +158,11 @@ Result<> Processes::may_start(std::string_view id, const Process& process) const
   std::string what = "start process " + std::string(id) + ": ";
   if (process.phase != Phase::mentioned || process.start_stream != 0)
     return fail(Errc::already_exists, what + "it was started already");
+  if (process.is_tool && (id == first_id || !container_))
+    return fail(Errc::start_failed, what + "there is no container");
   if (id == first_id) return {};
-  if (first() < 0) return fail(Errc::start_failed, what + "the container is not running");
-  if (freezer_.frozen()) return fail(Errc::start_failed, what + "the container is paused");
+  if (!process.is_tool && first() < 0) return fail(Errc::start_failed, what + "the container is not running");
+  if (!process.is_tool && freezer_.frozen()) return fail(Errc::start_failed, what + "the container is paused");
   if (std::ranges::count_if(processes_, [](const auto& entry) { return entry.second->pid > 0; }) >= most_alive)
     return fail(Errc::start_failed, what + std::to_string(most_alive) + " of them run already");
   return {};
@@ -167,6 +170,8 @@ Result<> Processes::may_start(std::string_view id, const Process& process) const
 
 void Processes::start(StreamId stream, const std::string& id, const std::string& body) {
   Process& wanted = process(id);
+  auto config = channel::decode_process_config(body);
+  if (wanted.phase == Phase::mentioned && wanted.start_stream == 0) wanted.is_tool = config && !config->tool.empty();
   if (auto may = may_start(id, wanted); !may) {
     // One that was started goes on: this was another's wish.
     if (wanted.phase != Phase::mentioned) return refuse(*connection_, stream, {125, may.error().message});
@@ -174,7 +179,6 @@ void Processes::start(StreamId stream, const std::string& id, const std::string&
     return start_failed(id, wanted, {125, may.error().message});
   }
   wanted.start_stream = stream;
-  auto config = channel::decode_process_config(body);
   if (!config) return start_failed(id, wanted, {125, config.error().message});
   if (config->detached) wanted.io.discard_output();
   if (container_) return spawn(id, wanted, *config);

@@ -52,6 +52,7 @@ class Processes {
     pid_t pid = -1;  // until it was reaped
     channel::ExitReport report;
     std::vector<StreamId> exit_streams;
+    bool is_tool = false;
     bool reported = false;  // or nobody is there any more who would want to know
     bool killed = false;    // by the host
     uint64_t oom_kills = 0;

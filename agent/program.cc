@@ -28,6 +28,7 @@
 #include "mounts.h"
 #include "packet_sockets.h"
 #include "settings.h"
+#include "tools.h"
 #include "users.h"
 
 namespace diatom::agent {
@@ -261,12 +262,38 @@ void stay_as_init() {
   leave_init();
 }
 
+// Where it is killed for memory, rather than the agent.
+constexpr std::string_view tool_oom_score = "500";
+
+// What the container's programs see where they run; the bare root where none does.
+Result<> enter_tool_root(bool is_running) {
+  if (is_running) {
+    if (::setns(first_process_fd, CLONE_NEWNS) < 0) return fail_errno("enter the container");
+    return {};
+  }
+  if (::chdir("/container") < 0 || ::chroot(".") < 0) return fail_errno("enter the container's root");
+  return {};
+}
+
+[[noreturn]] void become_tool(const Birth& birth) {
+  const Tool* tool = find_tool(birth.process.tool);
+  if (tool == nullptr) give_up(control_fd, {127, "there is no tool \"" + birth.process.tool + "\""});
+  if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
+    auto ignored = write_all(score->get(), tool_oom_score);
+  if (tool->inside)
+    if (auto entered = enter_tool_root(!birth.is_first()); !entered)
+      give_up(control_fd, {125, entered.error().message});
+  ::close_range(control_fd, ~0U, 0);  // it has begun
+  run_tool(*tool, birth.process.argv);
+}
+
 }  // namespace
 
 void become_program(const Birth& birth) {
   ::setsid();
   std::vector<std::string> env = birth.process.env;
   if (auto taken = take_descriptors(birth); !taken) give_up(birth.control, {125, taken.error().message});
+  if (!birth.process.tool.empty()) become_tool(birth);
   if (auto ready = set_up(birth, env); !ready) give_up(control_fd, {125, ready.error().message});
   if (birth.is_first() && birth.container.init) stay_as_init();
   give_up(control_fd, execute(birth.process.argv, env));

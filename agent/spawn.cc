@@ -99,7 +99,9 @@ std::expected<Spawning, StartFailure> spawn(const channel::ContainerConfig& cont
   if (first > 0 && !first_process) return failure("find the first process");
 
   Spawning spawning;
-  if (first > 0) {
+  if (!process.tool.empty()) {
+    spawning.pid_ = ::fork();
+  } else if (first > 0) {
     ChildrenIn container_pids(first_process);
     if (!container_pids.entered()) return failure("enter the container's pids");
     spawning.pid_ = clone_into_cgroup(0);

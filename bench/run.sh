@@ -12,5 +12,7 @@ echo '== pull'
 ./pull.py
 echo '== a container'"'"'s life'
 ./lifecycle.py
+echo '== files'
+./files.py
 echo '== logs'
 ../build/bin/log_bench

@@ -303,6 +303,51 @@ def host():
         'nothing': bytes([0]), 'http1': bytes([1]) + b'GET / HTTP/1.1\r\n\r\n'})
 
 
+def files():
+    """Tars as cp sees them: the first byte of `unpack` says with which options."""
+    kinds = {'dir': tarfile.DIRTYPE, 'soft': tarfile.SYMTYPE, 'hard': tarfile.LNKTYPE, 'fifo': tarfile.FIFOTYPE,
+             'char': tarfile.CHRTYPE}
+
+    def tar(*entries, format=tarfile.PAX_FORMAT, headers=None) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode='w', format=format, pax_headers=headers) as archive:
+            for name, what in entries:
+                entry = tarfile.TarInfo(name)
+                kind, _, target = what.partition(' ')
+                if kind in kinds:
+                    entry.type, entry.linkname, entry.mode = kinds[kind], target, 0o755
+                    archive.addfile(entry)
+                    continue
+                entry.size = len(what)
+                archive.addfile(entry, io.BytesIO(what.encode()))
+        return out.getvalue()[:8192]
+
+    def sparse(*records: tuple[str, str], data: bytes) -> bytes:
+        out = io.BytesIO()
+        entry = tarfile.TarInfo('s')
+        entry.size, entry.pax_headers = len(data), dict(records)
+        with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as archive:
+            archive.addfile(entry, io.BytesIO(data))
+        return out.getvalue()
+
+    tree = tar(('t', 'dir'), ('t/f', 'content'), ('t/h', 'hard t/f'), ('t/l', 'soft ../..'), ('t/p', 'fifo'), ('t/c', 'char'))
+    write('tar', {
+        'tree': tree, 'gnu': tar(('n' * 200, 'x'), ('l', 'soft ' + 'm' * 200), format=tarfile.GNU_FORMAT),
+        'ustar': tar(('d' * 120 + '/' + 'n' * 90, 'x'), format=tarfile.USTAR_FORMAT), 'long': tar(('n' * 200, 'x')),
+        'global': tar(('a', 'x'), headers={'comment': 'c', 'mtime': '-1.5'}), 'empty': tar(), 'cut': tree[:1300],
+        'sparse-0': sparse(('GNU.sparse.size', '10'), ('GNU.sparse.map', '2,3,8,1'), data=b'abcd'),
+        'sparse-1': sparse(('GNU.sparse.major', '1'), ('GNU.sparse.minor', '0'), ('GNU.sparse.name', 's'),
+                           ('GNU.sparse.realsize', '10'), data=b'2\n2\n3\n8\n1\n'.ljust(512, b'\0') + b'abcd')})
+    hostile = {'tree': tree, 'up': tar(('t', 'dir'), ('t/../../x', 'x')), 'absolute': tar(('/etc/x', 'x')),
+               'through': tar(('t', 'dir'), ('t/l', 'soft ../..'), ('t/l/x', 'x')), 'other': tar(('t', 'dir'), ('u', 'x')),
+               'hard': tar(('t', 'dir'), ('t/h', 'hard t/../../secret'), ('t/h', 'x')), 'over': tar(('link', 'x'), ('hard', 'y')),
+               'swap': tar(('t', 'dir'), ('t/d', 'dir'), ('t/d/f', 'x'), ('t/d', 'soft ..'), ('t/d/f', 'y')),
+               'by-up': tar(('up/x', 'x')), 'hard-there': tar(('h', 'hard hard'), ('h', 'x'))}
+    write('unpack', {name: b'\0' + data for name, data in hostile.items()} |
+          {name + '-stream': b'\7' + data for name, data in hostile.items()})
+    write('file_changes', {'three': 'A /a\0C /b c\0D /d\0'.replace(' /', '/'), 'cut': 'A/a', 'odd': 'X/a\0', 'none': ''})
+
+
 if __name__ == '__main__':
-    for make in (texts, documents, messages, layers, indexes, words, guest, host):
+    for make in (texts, documents, messages, layers, files, indexes, words, guest, host):
         make()

@@ -2,7 +2,7 @@
 """Fails when a folder of src/ includes a folder that its diatom_library() line does not name.
 
 The rows are read from src/CMakeLists.txt, so the build and this check cannot disagree. The agent is static and
-runs in the guest: it may include base/ and channel/ only. Public headers (include/diatom/) may include each other.
+runs in the guest: it may include base/, channel/ and tar/ only. Public headers (include/diatom/) may include each other.
 """
 import pathlib
 import re
@@ -22,7 +22,7 @@ def allowed_folders(cmake: str) -> dict[str, set[str]]:
 
 def violations(root: pathlib.Path):
     rows = allowed_folders((root / 'src/CMakeLists.txt').read_text())
-    rows['agent'] = {'agent', 'base', 'channel'}
+    rows['agent'] = {'agent', 'base', 'channel', 'tar'}
     rows['include'] = set()
     known = set(rows) | {p.name for p in (root / 'src').iterdir() if p.is_dir()}
     for folder, allowed in sorted(rows.items()):

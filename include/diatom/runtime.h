@@ -16,6 +16,7 @@
 #include "diatom/container.h"
 #include "diatom/error.h"
 #include "diatom/export.h"
+#include "diatom/files.h"
 #include "diatom/locations.h"
 #include "diatom/spec.h"
 
@@ -184,6 +185,31 @@ class DIATOM_API Runtime {
   Result<std::vector<Result<ContainerStats>>> stats(const std::vector<std::string>& references,
                                                     std::chrono::milliseconds deadline);
   Result<std::vector<ProcessInfo>> top(std::string_view reference);
+
+  // Files. Paths in a container are absolute, or taken as from its root. Of one that does not run, too: a VM is booted
+  // for it meanwhile, without its program; starting it has to wait then, or fails. Its state, its logs and its exit
+  // code stay.
+  //
+  // As docker's cp: a directory goes into one that is there, and becomes one that is not; "/." behind the source means
+  // its contents. Nothing outside of the destination is written, whatever the container says. Errors name the path:
+  // not_found, invalid_argument. What was copied when it fails is whole, and stays.
+  Result<CopyResult> copy_from(std::string_view reference, const std::string& path, const std::string& host_path,
+                               const CopyOptions& options);
+  Result<CopyResult> copy_to(std::string_view reference, const std::string& host_path, const std::string& path,
+                             const CopyOptions& options);
+  // The same as a tar, to a descriptor or from it (borrowed; a pipe will do). What comes is unpacked with the owners
+  // that it has, into a directory that is there.
+  Result<CopyResult> read_archive(std::string_view reference, const std::string& path, int out_fd,
+                                  const CopyOptions& options);
+  Result<CopyResult> write_archive(std::string_view reference, int in_fd, const std::string& path);
+  Result<PathStat> stat_path(std::string_view reference, const std::string& path, bool follow_link);
+  // The whole root file system as a tar, without what is mounted over it.
+  Result<CopyResult> export_root(std::string_view reference, int out_fd);
+  // What differs from the image, in the order of the paths.
+  Result<std::vector<FileChange>> diff(std::string_view reference);
+  // Makes an image: that of the container, and its changes as a layer above; the config says what the container runs.
+  // It is unpaused again whatever happens.
+  Result<CommittedImage> commit(std::string_view reference, const CommitOptions& options);
   Result<DiskUsage> disk_usage();
   // What is kept only so that the next create is faster. Returns the bytes that this freed.
   Result<uint64_t> prune_templates();

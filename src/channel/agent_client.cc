@@ -101,6 +101,7 @@ void AgentClient::start_container(const ContainerConfig& config, std::function<v
 void AgentClient::start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers) {
   auto process = std::make_shared<Process>();
   process->handlers = std::move(handlers);
+  process->wide = id == first_process || !config.tool.empty();
   processes_[id] = process;
 
   connection_->cork();
@@ -153,7 +154,7 @@ void AgentClient::open_output(const std::shared_ptr<Process>& process, const std
   StreamId stream = connection_->request({"GET", process_path(id, name)}, std::move(handlers));
   if (stream <= 0) return;
   process->outputs[static_cast<size_t>(output)] = stream;
-  if (id == first_process) connection_->widen(stream);
+  if (process->wide) connection_->widen(stream);
   connection_->finish(stream);
 }
 
@@ -165,7 +166,7 @@ void AgentClient::open_input(const std::shared_ptr<Process>& process, const std:
   // The program closed its stdin, or ended: what is written from now on goes nowhere.
   handlers.on_close = [process](bool) { process->stdin_stream = 0; };
   process->stdin_stream = connection_->request({"PUT", process_path(id, "/stdin")}, std::move(handlers));
-  if (id == first_process) connection_->widen(process->stdin_stream);
+  if (process->wide) connection_->widen(process->stdin_stream);
 }
 
 void AgentClient::try_exit(const std::string& id, Process& process) {

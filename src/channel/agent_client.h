@@ -83,6 +83,7 @@ class AgentClient {
     StreamId stdin_stream = 0;
     StreamId outputs[2] = {0, 0};
     int open_outputs = 0;
+    bool wide = false;  // much goes through its streams
     bool started = false;
     std::optional<Result<ExitReport>> exit;
   };

@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t read_block = 128 << 10;
 constexpr size_t write_block = 128 << 10;
+constexpr size_t port_page = 4096;
 constexpr uint32_t frame_size = 256 << 10;
 constexpr size_t frame_head = 9;  // RFC 9113, 4.1
 // Less is copied: a splice is a write of its own, and the frame's head another.
@@ -362,8 +363,15 @@ void Connection::readable() {
   ssize_t got = ::read(fd_.get(), block.data(), block.size());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) return lose({Errc::guest, "guest channel: the other end has gone", ""});
+  // A virtio port hands out a page at a time: what more there is comes along at once. An end is for the next turn.
+  auto size = static_cast<size_t>(got);
+  while (static_cast<size_t>(got) == port_page && size + port_page <= block.size()) {
+    got = ::read(fd_.get(), block.data() + size, block.size() - size);
+    if (got <= 0) break;
+    size += static_cast<size_t>(got);
+  }
   ++corked_;
-  ssize_t used = nghttp2_session_mem_recv(session_.get(), block.data(), static_cast<size_t>(got));
+  ssize_t used = nghttp2_session_mem_recv(session_.get(), block.data(), size);
   --corked_;
   if (used < 0) return lose(nghttp2_error("read", used));
   flush();

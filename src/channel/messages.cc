@@ -49,6 +49,7 @@ constexpr auto container_fields = [](auto& field, auto& config) {
 };
 
 constexpr auto process_fields = [](auto& field, auto& config) {
+  field("tool", config.tool);
   field("argv", config.argv);
   field("env", config.env);
   field("cwd", config.cwd);
@@ -99,6 +100,8 @@ Result<ProcessConfig> decode_process_config(std::string_view text) {
   ProcessConfig config = TRY(decode_fields<ProcessConfig>("process config", text, process_fields));
   if (config.argv.empty() || config.argv.front().empty())
     return fail(Errc::invalid_argument, "read process config: \"argv\" names no program");
+  if (!config.tool.empty() && config.tty)
+    return fail(Errc::invalid_argument, "read process config: a \"tool\" has no terminal");
   return config;
 }
 

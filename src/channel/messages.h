@@ -67,6 +67,9 @@ struct ContainerConfig {
 };
 
 struct ProcessConfig {
+  // Not a program of the container's, but this of the agent's own tools (agent/tools.h), with argv as its words. It may
+  // run while the container is frozen, or has no first process. Of the rest only the streams count, without a terminal.
+  std::string tool;
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "K=V"
   std::string cwd = "/";

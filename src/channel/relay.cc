@@ -64,7 +64,7 @@ struct Relay {
 
 }  // namespace
 
-StreamHandlers relay(Connection& from, StreamId stream, const Request& request, Connection& to) {
+StreamHandlers relay(Connection& from, StreamId stream, const Request& request, Connection& to, bool wide) {
   auto state =
       std::make_shared<Relay>(Relay{.from = &from, .near = stream, .to = &to, .far = -1, .up = {}, .down = {}});
   StreamHandlers far;
@@ -79,6 +79,10 @@ StreamHandlers relay(Connection& from, StreamId stream, const Request& request, 
   far.on_close = [state](bool clean) { state->far_closed(clean); };
   to.cork();
   state->far = to.request(request, std::move(far));
+  if (wide) {
+    from.widen(stream);
+    to.widen(state->far);
+  }
   to.uncork();
 
   StreamHandlers near;

@@ -7,8 +7,10 @@ namespace diatom::cli {
 namespace {
 
 constexpr void (*shared_verbs[])(CLI::App&, Invocation&) = {
-    add_run_command, add_create_command, add_lifecycle_commands, add_exec_commands, add_logs_command, add_stats,
-    add_top,         add_port,
+    add_run_command,   add_create_command, add_lifecycle_commands,
+    add_exec_commands, add_logs_command,   add_stats,
+    add_top,           add_port,           add_copy,
+    add_diff,          add_commit,         add_export,
 };
 
 }  // namespace

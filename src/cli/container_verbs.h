@@ -12,6 +12,10 @@ void add_container_prune(CLI::App& parent, Invocation& invocation);
 void add_container_inspect(CLI::App& parent, Invocation& invocation);
 void add_stats(CLI::App& parent, Invocation& invocation);
 void add_top(CLI::App& parent, Invocation& invocation);
+void add_copy(CLI::App& parent, Invocation& invocation);
+void add_diff(CLI::App& parent, Invocation& invocation);
+void add_commit(CLI::App& parent, Invocation& invocation);
+void add_export(CLI::App& parent, Invocation& invocation);
 void add_port(CLI::App& parent, Invocation& invocation);
 
 }  // namespace diatom::cli

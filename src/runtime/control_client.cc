@@ -63,6 +63,40 @@ void ControlClient::await_start(std::function<void(StartLine)> on_line) {
   connection().finish(*stream);
 }
 
+void ControlClient::hold(std::function<void(Result<>)> done) {
+  struct State {
+    int status = 0;
+    std::string body;
+    std::function<void(Result<>)> done;
+    void answer(Result<> result) {
+      if (done) std::exchange(done, nullptr)(std::move(result));
+    }
+  };
+  auto state = std::make_shared<State>(State{0, {}, std::move(done)});
+  StreamHandlers handlers;
+  handlers.on_status = [state](int status) {
+    state->status = status;
+    if (status == 200) state->answer({});
+  };
+  handlers.on_data = [this, state](std::span<const std::byte> data) {
+    connection().consume(hold_, data.size());
+    if (state->body.size() + data.size() <= longest_line)
+      state->body.append(reinterpret_cast<const char*>(data.data()), data.size());
+  };
+  handlers.on_close = [this, state](bool) {
+    hold_ = 0;
+    state->answer(std::unexpected(state->status == 0 ? gone() : decode_error(state->body)));
+    if (on_released_) std::exchange(on_released_, nullptr)();
+  };
+  hold_ = connection().request({"PUT", "/monitor/hold"}, std::move(handlers));
+}
+
+void ControlClient::release(std::function<void()> done) {
+  if (hold_ <= 0) return done();
+  on_released_ = std::move(done);
+  connection().finish(hold_);
+}
+
 void ControlClient::await_exit(std::function<void(Result<ExitInfo>)> done) {
   call("GET", "/monitor/exit", "", [done = std::move(done)](Result<std::string> body) {
     if (!body) return done(std::unexpected(body.error()));

@@ -35,6 +35,9 @@ class ControlClient final : public ProcessPeer {
             std::function<void(Result<std::string>)> done);
   // Calls `on_line` for each stage of the start that is under way; the last one says that it runs, or why not.
   void await_start(std::function<void(StartLine)> on_line);
+  // The container's programs stand still from `done` on, until release() or the end of this connection.
+  void hold(std::function<void(Result<>)> done);
+  void release(std::function<void()> done);                     // `done`: they go on
   void await_exit(std::function<void(Result<ExitInfo>)> done);  // of this run
   void attach(const AttachStreams& streams, AttachHandlers handlers);
   void detach_stdin();  // without an end: the program's stdin stays as it is
@@ -55,6 +58,8 @@ class ControlClient final : public ProcessPeer {
   channel::StreamId outputs_[2] = {0, 0};
   bool refused_[2] = {false, false};  // we want no more of it
   channel::StreamId stdin_ = 0;
+  channel::StreamId hold_ = 0;
+  std::function<void()> on_released_;
   std::unique_ptr<channel::AgentClient> agent_;  // goes first: its streams' handlers refer to us
 };
 

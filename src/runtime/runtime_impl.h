@@ -8,6 +8,7 @@
 #include "diatom/runtime.h"
 #include "runtime/logs/print.h"
 #include "runtime/session.h"
+#include "runtime/tool.h"
 #include "runtime/waiter.h"
 #include "store/store.h"
 
@@ -32,6 +33,11 @@ struct Runtime::Impl {
   Result<AttachResult> start_attached(const store::ContainerRecord& container, const StartOptions& options,
                                       const ProcessStreams& streams, bool tty, HeldSignals& signals);
   Result<> logs(std::string_view reference, const LogQuery& query, const LogSink& sink);
+  // Runs one of the agent's tools, wherever the container is; returns its warnings. `what`, for messages: "copy from".
+  Result<std::vector<std::string>> run_tool(const store::ContainerRecord& container, const std::string& what,
+                                            ToolCall call);
+  Result<std::vector<std::string>> run_tool_beside(const store::ContainerRecord& container, ToolCall call);
+  Result<std::vector<std::string>> run_tool_alone(const store::ContainerRecord& container, ToolCall call);
   void remove_failed(const std::string& id);
 };
 

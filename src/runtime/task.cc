@@ -49,7 +49,21 @@ Result<> Task::start(vm::Engine& engine) {
   agent_->start_container(plan_.container, [this](Result<> result) {
     if (!result) return agent_->lost() ? void() : abort(result.error());
     stage("agent");
+    if (plan_.has_program) return;
+    phase_ = Phase::running;
+    handlers_.on_started();
   });
+  if (plan_.has_program) start_program();
+  agent_->uncork();
+  after(plan_.start_timeout, [this] {
+    if (phase_ == Phase::booting)
+      abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
+             "`diatom doctor` checks the host; the console is in console.log"});
+  });
+  return {};
+}
+
+void Task::start_program() {
   agent_->start_process(std::string(main_process), plan_.process,
                         {.on_started =
                              [this](std::expected<void, channel::StartFailure> result) {
@@ -62,13 +76,6 @@ Result<> Task::start(vm::Engine& engine) {
                          .on_output_end = handlers_.on_output_end,
                          .on_stdin_writable = handlers_.on_stdin_writable,
                          .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }});
-  agent_->uncork();
-  after(plan_.start_timeout, [this] {
-    if (phase_ == Phase::booting)
-      abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
-             "`diatom doctor` checks the host; the console is in console.log"});
-  });
-  return {};
 }
 
 void Task::watch_console() {
@@ -120,6 +127,10 @@ void Task::program_ended(Result<channel::ExitReport> report) {
   after(shutdown_deadline, [this] {
     if (phase_ == Phase::stopping) machine_->kill();
   });
+}
+
+void Task::finish() {
+  if (phase_ == Phase::running) program_ended(channel::ExitReport());
 }
 
 void Task::machine_ended() {

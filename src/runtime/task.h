@@ -21,13 +21,14 @@ struct TaskPlan {
   vm::MachineSpec machine;
   channel::ContainerConfig container;
   channel::ProcessConfig process;
+  bool has_program = true;  // false: the VM runs, and the agent in it, until finish()
   std::chrono::milliseconds start_timeout = std::chrono::minutes(2);
   bool keep_disk = true;  // let the guest write everything out before its VM ends
 };
 
 struct TaskHandlers {
   std::function<void(std::string_view)> on_stage;  // "vmm", "agent", "started", "exited"
-  std::function<void()> on_started;
+  std::function<void()> on_started;                // the program runs; without one, the container's root is there
   std::function<void(channel::Output, std::span<const std::byte>)> on_output;  // answered by consumed()
   std::function<void(channel::Output)> on_output_end;
   std::function<void()> on_stdin_writable;
@@ -54,6 +55,7 @@ class Task final : public ProcessPeer {
   void kill(int signal);                               // before the program runs: gives the start up
   void resize(uint16_t rows, uint16_t cols) override;
   void abort(Error error);  // ends the VM at once; on_end gets the error
+  void finish();            // of one without a program: as when that has ended well
   bool running() const { return phase_ == Phase::running; }
   int64_t pid() const { return machine_ ? machine_->pid() : 0; }  // of the VMM
   channel::AgentClient& agent() { return *agent_; }               // once start() succeeded
@@ -61,9 +63,9 @@ class Task final : public ProcessPeer {
  private:
   enum class Phase { booting, running, stopping, ended };
 
+  void start_program();
   void watch_console();
   void watch_exit();
-  void connected();
   void program_ended(Result<channel::ExitReport> report);
   void machine_ended();
   // As loop_.after(), but for as long as the task is there.

@@ -55,6 +55,9 @@ constexpr std::string_view removed_suffix = ".removed";
 // What the container's disk becomes when it is to go: whoever finds it finishes the removal.
 constexpr std::string_view removing_name = "removing";
 
+// In the lock of one whose files are being worked on: no number.
+constexpr std::string_view files_mark = "files";
+
 // For those who hold a lock without owning the container: they look at it, or remove it, or are a VM that dies.
 constexpr auto longest_look = std::chrono::seconds(3);
 constexpr auto longest_death = std::chrono::seconds(2);
@@ -222,8 +225,21 @@ Result<FileLock> ContainerStore::create_directory(const std::string& id) {
   }
 }
 
+Result<std::optional<FileLock>> ContainerStore::lock_files(const std::string& id, std::chrono::milliseconds deadline) {
+  auto lock = TRY(lock_unless_owned(id, deadline));
+  if (lock) TRY(pwrite_all(lock->fd(), std::as_bytes(std::span(files_mark)), 0));
+  return lock;
+}
+
+bool ContainerStore::files_are_in_use(const std::string& id) const {
+  return read_file(paths_.container(id) / "lock", 64).value_or("") == files_mark;
+}
+
 Result<FileLock> ContainerStore::own(const std::string& id) {
   auto lock = TRY(lock_unless_owned(id, longest_look));
+  if (!lock && files_are_in_use(id))
+    return fail(Errc::already_exists, "start container " + id.substr(0, 12) + ": somebody is at its files",
+                "a cp, diff, commit or export of it is under way: try again when that is done");
   if (!lock)
     return fail(Errc::already_exists, "start container " + id.substr(0, 12) + ": it is running",
                 "or somebody starts or removes it just now: `diatom ps -a`");
@@ -268,6 +284,9 @@ Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
     bool owns = pid > 0 && process && platform::holds_lock(pid, path);
     if (owns && platform::send_signal(*process, SIGKILL) < 0 && errno != ESRCH)
       return fail_errno("kill the owner of container " + id.substr(0, 12));
+    if (std::chrono::steady_clock::now() >= end && files_are_in_use(id))
+      return fail(Errc::already_exists, "end container " + id.substr(0, 12) + ": somebody is at its files",
+                  "a cp, diff, commit or export of it is under way: try again when that is done");
     if (std::chrono::steady_clock::now() >= end)
       return fail(
           Errc::internal,

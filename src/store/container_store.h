@@ -76,6 +76,8 @@ class ContainerStore {
   Result<FileLock> own(const std::string& id);
   // Empty while its owner lives; others who hold it, such as a VM whose owner was killed, are waited for.
   Result<std::optional<FileLock>> lock_unless_owned(const std::string& id, std::chrono::milliseconds deadline);
+  // The same, to work on the files of one that does not run: whoever wants to start or remove it meanwhile is told so.
+  Result<std::optional<FileLock>> lock_files(const std::string& id, std::chrono::milliseconds deadline);
   // The process that the lock names; 0 = none. Only for people and figures: a pid proves nothing.
   pid_t owner(const std::string& id) const;
   // Kills the process that holds the lock, and its VM with it, and takes the lock. Fails when it cannot be seen that
@@ -88,6 +90,7 @@ class ContainerStore {
 
  private:
   Result<> write(const ContainerRecord& container);
+  bool files_are_in_use(const std::string& id) const;
   bool is_half_removed(const std::string& id) const;
   Result<> delete_record(const std::string& id);
   Result<> recover_folder(const std::string& name);

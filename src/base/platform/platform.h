@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -65,6 +67,15 @@ void widen_pipe(int fd, size_t bytes);
 // Moves up to so many bytes from a pipe to a pipe, a socket or a device, without copying them and without waiting:
 // how many, or -1 and errno. EINVAL: not with such a descriptor, or not on this system.
 ssize_t splice(int from_pipe, int to, size_t bytes);
+
+// Of open(2): for a directory that is only gone through, and need not be readable.
+int search_flag();
+
+// The extended attributes of an open file or directory, in no order: those that may be read. None where the file system
+// has none.
+std::vector<std::pair<std::string, std::string>> read_xattrs(int fd);
+// -1 and errno on failure.
+int write_xattr(int fd, const std::string& name, std::string_view value);
 
 // What a process costs. Zeros when it has gone, or may not be looked at.
 struct ProcessUsage {

@@ -207,6 +207,8 @@ void Monitor::ended(Result<channel::ExitReport> report) {
   bool was_up = phase_ != Phase::starting;
   health_.reset();
   execs_.clear();
+  tools_.clear();
+  holders_.clear();
   if (timer_) loop_.cancel(*std::exchange(timer_, std::nullopt));
   attachments_->end(channel::Output::stdout_stream);
   attachments_->end(channel::Output::stderr_stream);

@@ -93,7 +93,11 @@ class Monitor {
   void stop(const StopRequest& request);
   void kill_for_good();
   void kill(const Asker& asker, std::string_view signal);
+  channel::StreamHandlers hold(const Asker& asker);
+  void let_go(const Asker& asker);
+  void resume_unless_held(const Asker& asker);
   void freeze(const Asker& asker, bool frozen);
+  void freeze_for(const Asker& asker, bool frozen, std::function<void()> on_done);
   void update(const Asker& asker, const std::string& body);
   void tell_starters(const StartLine& line);
   static void tell(std::vector<Asker>& list, int status, const std::string& body);
@@ -136,7 +140,9 @@ class Monitor {
   std::vector<Asker> exit_askers_;  // told of the end of this run
   std::vector<Asker> stop_askers_;  // told when it has stopped for good
   std::vector<Asker> restart_askers_;
+  std::vector<Asker> holders_;  // for whom it is paused; none where it is paused by somebody's word
   std::vector<std::shared_ptr<Input>> inputs_;
+  std::set<std::string> tools_;  // the agent's, that are at work
   std::set<std::string> execs_;  // that have started, and whose end is yet to be an event
 };
 

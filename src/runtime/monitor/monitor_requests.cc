@@ -75,6 +75,7 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
   }
   if (path == "/monitor/pause") return with_body(asker, [this, asker](const std::string&) { freeze(asker, true); });
   if (path == "/monitor/resume") return with_body(asker, [this, asker](const std::string&) { freeze(asker, false); });
+  if (path == "/monitor/hold") return hold(asker);
   if (path == "/monitor/limits")
     return with_body(asker, [this, asker](const std::string& text) { update(asker, text); });
   if (path.starts_with(kill_prefix))
@@ -211,7 +212,7 @@ StreamHandlers Monitor::route_process(Connection& client, StreamId stream, const
   rest.remove_prefix(slash);
   if (request.method == "PUT" && rest.empty()) return start_exec(asker_of(client, stream), id);
   if (request.method == "GET" && rest == "/exit") return report_exec(asker_of(client, stream), request, id);
-  return channel::relay(client, stream, request, task_->agent().connection());
+  return channel::relay(client, stream, request, task_->agent().connection(), tools_.contains(id));
 }
 
 StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
@@ -219,18 +220,23 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
       asker,
       [this, asker, id](const std::string& body) {
         if (!has_program()) return refuse(asker, not_running("exec in"));
+        auto process = channel::decode_process_config(body);
+        if (!process) return refuse(asker, process.error());
+        std::string path = std::string(process_prefix) + id;
+        if (!process->tool.empty()) {  // no program of the container's, whatever that is doing
+          tools_.insert(id);
+          return task_->agent().forward({"PUT", path}, body,
+                                        [asker](const auto& response) { pass_on(asker, response); });
+        }
         if (phase_ == Phase::paused)
           return refuse(
               asker, {Errc::invalid_argument, "exec in " + shown() + ": it is paused", "`diatom unpause` it first", 0});
-        auto process = channel::decode_process_config(body);
-        if (!process) return refuse(asker, process.error());
         std::string command;
         for (const auto& word : process->argv) command += (command.empty() ? "" : " ") + word;
         command.resize(std::min(command.size(), largest_told_command));
         complete_exec(*process, plan_.task.process);
         emit("exec_create: " + command, {{"execID", id}});
         emit("exec_start: " + command, {{"execID", id}});
-        std::string path = std::string(process_prefix) + id;
         task_->agent().forward({"PUT", path}, encode(*process), [this, asker, id](const auto& response) {
           if (response && response->status == 200) execs_.insert(id);
           pass_on(asker, response);
@@ -244,6 +250,7 @@ StreamHandlers Monitor::start_exec(const Asker& asker, const std::string& id) {
 
 StreamHandlers Monitor::report_exec(const Asker& asker, const channel::Request& request, const std::string& id) {
   task_->agent().forward(request, "", [this, asker, id](const auto& response) {
+    tools_.erase(id);
     exec_ended(id, response);
     pass_on(asker, response);
   });
@@ -332,14 +339,55 @@ void Monitor::kill(const Asker& asker, std::string_view text) {
                       [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
 }
 
+// Paused until whoever asked says that it is enough, or has gone, however that comes about. One that is paused already
+// stays so.
+StreamHandlers Monitor::hold(const Asker& asker) {
+  StreamHandlers handlers;
+  handlers.on_end = [this, asker] { let_go(asker); };
+  handlers.on_close = [this, asker](bool) {
+    asker->closed = true;
+    let_go(asker);
+  };
+  if (phase_ == Phase::paused) {
+    if (!holders_.empty()) holders_.push_back(asker);
+    asker->connection->respond(asker->stream, 200);
+    return handlers;
+  }
+  holders_.push_back(asker);
+  freeze_for(asker, true, [this, asker] {
+    if (asker->closed) return resume_unless_held(asker);
+    asker->connection->respond(asker->stream, 200);
+  });
+  return handlers;
+}
+
+void Monitor::let_go(const Asker& asker) {
+  bool was_holder = std::erase(holders_, asker) > 0;
+  if (was_holder) return resume_unless_held(asker);
+  if (!asker->closed) asker->connection->finish(asker->stream);
+}
+
+void Monitor::resume_unless_held(const Asker& asker) {
+  auto done = [asker] {
+    if (!asker->closed) asker->connection->finish(asker->stream);
+  };
+  if (!holders_.empty() || phase_ != Phase::paused) return done();
+  freeze_for(asker, false, done);
+}
+
 void Monitor::freeze(const Asker& asker, bool frozen) {
+  if (!frozen) holders_.clear();  // somebody wants it to run
+  freeze_for(asker, frozen, [asker] { answer(asker, 200); });
+}
+
+void Monitor::freeze_for(const Asker& asker, bool frozen, std::function<void()> on_done) {
   const char* verb = frozen ? "pause" : "unpause";
   if (phase_ != (frozen ? Phase::running : Phase::paused)) {
     Error wrong{Errc::invalid_argument, fmt::format("{} {}: it is {}", verb, shown(), frozen ? "paused" : "not paused"),
                 "", 0};
     return refuse(asker, has_program() ? wrong : not_running(verb));
   }
-  auto done = [this, asker, frozen](Result<> result) {
+  auto done = [this, asker, frozen, on_done = std::move(on_done)](Result<> result) {
     if (!result) return refuse(asker, result.error());
     if (has_program()) {
       phase_ = frozen ? Phase::paused : Phase::running;
@@ -349,7 +397,7 @@ void Monitor::freeze(const Asker& asker, bool frozen) {
     } else if (frozen && phase_ == Phase::stopping) {
       task_->agent().thaw([](Result<>) {});  // what stops it has come meanwhile, and is to be heard
     }
-    answer(asker, 200);
+    on_done();
   };
   frozen ? task_->agent().freeze(done) : task_->agent().thaw(done);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/kvm.h>
+#include <linux/limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -12,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -168,6 +170,30 @@ void widen_pipe(int fd, size_t bytes) {
 
 ssize_t splice(int from_pipe, int to, size_t bytes) {
   return ::splice(from_pipe, nullptr, to, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+int search_flag() { return O_PATH; }
+
+std::vector<std::pair<std::string, std::string>> read_xattrs(int fd) {
+  std::vector<std::pair<std::string, std::string>> found;
+  ssize_t size = ::flistxattr(fd, nullptr, 0);
+  if (size <= 0) return found;
+  std::string names(static_cast<size_t>(size), '\0');
+  size = ::flistxattr(fd, names.data(), names.size());
+  if (size <= 0) return found;  // it changed just now
+  names.resize(static_cast<size_t>(size));
+  std::string value(XATTR_SIZE_MAX, '\0');
+  for (size_t begin = 0; begin < names.size();) {
+    std::string name = names.c_str() + begin;
+    begin += name.size() + 1;
+    ssize_t length = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
+    if (length >= 0) found.emplace_back(std::move(name), value.substr(0, static_cast<size_t>(length)));
+  }
+  return found;
+}
+
+int write_xattr(int fd, const std::string& name, std::string_view value) {
+  return ::fsetxattr(fd, name.c_str(), value.data(), value.size(), 0);
 }
 
 namespace {
