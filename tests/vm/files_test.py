@@ -439,8 +439,7 @@ class Commit(FilesTest):
         self.assertEqual(config['Labels']['who'], 'me')
         self.assertIn('80/tcp', config['ExposedPorts'])
         self.assertEqual(info['Author'], 'Jane <j@example.com>')
-        newest = self.home.json('history', '--format', 'json', 'made:2')
-        newest = newest[0] if isinstance(newest, list) else newest
+        newest = json.loads(self.diatom('history', '--format', 'json', 'made:2').stdout.splitlines()[0])
         self.assertEqual((newest['Comment'], newest['CreatedBy']), ('because', 'echo hello'))
         for words, why in ((('-c', 'RUN x', 'made'), b'RUN x'), (('made', 'UPPER:x'), b'UPPER'), (('nobody',), b'there is none')):
             self.assertIn(why, self.diatom('commit', *words, code=1).stderr)
