@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace diatom::cli;
-  static const Json value = {{"ID", "sha256:0123"},
+  static const diatom::Json value = {{"ID", "sha256:0123"},
                              {"Size", 12},
                              {"Real", 1.5},
                              {"None", nullptr},
