@@ -8,10 +8,13 @@ target_link_libraries(diatom_shared PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${whol
 string(REPLACE ";" "," whole_list "${whole_libraries}")
 set_property(TARGET diatom_shared PROPERTY LINK_LIBRARY_OVERRIDE "WHOLE_ARCHIVE,${whole_list}")
 set(version_script ${PROJECT_SOURCE_DIR}/cmake/libdiatom.map)
-target_link_options(diatom_shared PRIVATE -Wl,--version-script=${version_script} -Wl,--no-undefined -Wl,--gc-sections
-  -Wl,--as-needed)
+target_link_options(diatom_shared PRIVATE -Wl,--version-script=${version_script} -Wl,--gc-sections -Wl,--as-needed)
+if(NOT DIATOM_SANITIZE)  # their runtime is the program's
+  target_link_options(diatom_shared PRIVATE -Wl,--no-undefined)
+endif()
+# SOVERSION counts breaks of the C API, and not versions of diatom.
 set_target_properties(diatom_shared PROPERTIES OUTPUT_NAME diatom EXPORT_NAME diatom
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${version_script}
+  VERSION ${PROJECT_VERSION} SOVERSION 0 LINK_DEPENDS ${version_script}
   LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 target_include_directories(diatom_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)

@@ -44,6 +44,7 @@ class Slot {
   }
 
  private:
+  static_assert(std::atomic<Facade*>::is_always_lock_free, "read in signal handlers");
   std::optional<Facade> facade_;
   std::atomic<Facade*> published_ = nullptr;
 };
