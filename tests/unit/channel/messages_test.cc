@@ -34,6 +34,17 @@ TEST(Messages, AProcessConfigSurvivesTheWay) {
   EXPECT_EQ(decoded->cols, 1);
 }
 
+TEST(Messages, AToolHasNoTerminal) {
+  ProcessConfig config;
+  config.tool = "pack";
+  config.argv = {"/etc", "follow"};
+  auto decoded = decode_process_config(encode(config));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->tool, "pack");
+  config.tty = true;
+  EXPECT_FALSE(decode_process_config(encode(config)));
+}
+
 TEST(Messages, AContainerConfigSurvivesTheWay) {
   ContainerConfig config;
   config.hostname = "h";
