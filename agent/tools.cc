@@ -98,7 +98,7 @@ Result<> unpack(const std::vector<std::string>& words) {
 Result<> export_root(const std::vector<std::string>&) {
   UniqueFd root = TRY(open_file("/container", O_RDONLY | O_DIRECTORY));
   tar::Writer writer(STDOUT_FILENO);
-  TRY(tar::Packer(writer, pack_options()).add_tree(root.get(), ".", "."));
+  TRY(tar::Packer(writer, pack_options()).add_contents(root.get()));
   return writer.finish();
 }
 

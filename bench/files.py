@@ -9,15 +9,9 @@ Bar: cp no slower than podman's, as far as the guest channel allows: `exec cat` 
 import os
 import pathlib
 import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from lifecycle import Diatom, Podman, timed  # noqa: E402  (and with it, tests/support)
-from diatom import Home  # noqa: E402
+from beside_podman import report, timed, two_tools
 
 BIG = 1 << 30
 SMALL = 10_000
@@ -46,9 +40,7 @@ def one_round(tool, scratch: pathlib.Path, number: int, times: dict):
     step('1 GB out', 'cp', f'{name}:/big', back / 'big')
     step('10,000 in', 'cp', scratch / 'small', f'{name}:/small')
     step('10,000 out', 'cp', f'{name}:/small', back / 'small')
-    begin = time.monotonic()
-    subprocess.run(tool.command('exec', name, 'cat', '/big'), env=tool.env(), check=True, stdout=subprocess.DEVNULL)
-    times.setdefault((tool.name, 'exec cat 1 GB'), []).append((time.monotonic() - begin) * 1000)
+    step('exec cat 1 GB', 'exec', name, 'cat', '/big')
     timed(tool, 'exec', name, 'rm', '-r', '/big', '/small')
     timed(tool, 'exec', name, 'dd', 'if=/dev/urandom', 'of=/change', 'bs=1M', f'count={CHANGE >> 20}')
     step('commit', 'commit', name, f'files:{number}')
@@ -58,25 +50,13 @@ def one_round(tool, scratch: pathlib.Path, number: int, times: dict):
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    with Home() as home, tempfile.TemporaryDirectory() as directory:
-        scratch = pathlib.Path(directory)
+    with two_tools() as (_, scratch, tools):
         make_sources(scratch)
-        tools = [Diatom(home)]
-        if shutil.which('podman') and os.geteuid() == 0:
-            tools.append(Podman(scratch, home.path / 'busybox.tar'))
-        else:
-            print('without podman: it is not here, or this is not root')
         times: dict = {}
         for number in range(runs):
             for tool in tools:
                 one_round(tool, scratch, number, times)
-        for what in ('1 GB in', '1 GB out', 'exec cat 1 GB', '10,000 in', '10,000 out', 'commit'):
-            medians = [statistics.median(times[tool.name, what]) for tool in tools]
-            text = '   '.join(f'{tool.name} {median:8.0f} ms' for tool, median in zip(tools, medians))
-            ratio = f'   ratio {medians[0] / medians[1]:6.2f}' if len(medians) > 1 else ''
-            print(f'{what:14} {text}{ratio}')
-        if len(tools) > 1:
-            subprocess.run(tools[1].command('rm', '-fa'), env=tools[1].env(), stdout=subprocess.DEVNULL)
+        report(times, tools, {})
 
 
 if __name__ == '__main__':

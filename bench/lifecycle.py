@@ -17,59 +17,13 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / 'tests/support'))
-from diatom import Home  # noqa: E402
+from beside_podman import Diatom, Home, report, timed, two_tools
 
 SLEEPER = ('sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1000 & wait $!; done')
 LOG_BYTES = 64 << 20
 IDLE = 20
-
-
-class Diatom:
-    name = 'diatom'
-
-    def __init__(self, home: Home):
-        self.home = home
-
-    def command(self, *words) -> list[str]:
-        return self.home.command(*words)
-
-    def env(self) -> dict:
-        return self.home.env
-
-
-class Podman:
-    name = 'podman'
-
-    def __init__(self, scratch: pathlib.Path, tar: pathlib.Path):
-        self.scratch = scratch
-        config = scratch / 'containers.conf'
-        # Its default limits are more than a machine may give (facts/frontends.md).
-        config.write_text('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\nnetns = "none"\n')
-        self.run('load', '-q', '-i', tar)
-
-    def command(self, *words) -> list[str]:
-        return ['podman', '--root', str(self.scratch / 'root'), '--runroot', str(self.scratch / 'run'),
-                '--storage-driver', 'overlay', '--runtime', 'runc', '--cgroup-manager', 'cgroupfs', *map(str, words)]
-
-    def env(self) -> dict:
-        return dict(os.environ, CONTAINERS_CONF=str(self.scratch / 'containers.conf'))
-
-    def run(self, *words):
-        subprocess.run(self.command(*words), env=self.env(), check=True, stdout=subprocess.DEVNULL)
-
-
-def timed(tool, *words) -> float:
-    begin = time.monotonic()
-    result = subprocess.run(tool.command(*words), env=tool.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, timeout=120)
-    if result.returncode != 0:
-        sys.exit(f'{tool.name} {" ".join(map(str, words))}: {result.stderr.decode()}')
-    return (time.monotonic() - begin) * 1000
 
 
 def one_life(tool, image: str, name: str, times: dict):
@@ -81,14 +35,6 @@ def one_life(tool, image: str, name: str, times: dict):
         step('exec', 'exec', name, 'true')
     step('stop', 'stop', '-t', '10', name)
     step('rm', 'rm', name)
-
-
-def report(times: dict, tools: list, bars: dict):
-    for verb in ('create', 'start', 'exec', 'stop', 'rm'):
-        medians = [statistics.median(times[tool.name, verb]) for tool in tools]
-        text = '   '.join(f'{tool.name} {median:8.1f} ms' for tool, median in zip(tools, medians))
-        ratio = f'   ratio {medians[0] / medians[1]:6.2f}' if len(medians) > 1 else ''
-        print(f'{verb:8} {text}{ratio}   {bars.get(verb, "")}')
 
 
 # What the program prints is made first: its making is no part of what is measured.
@@ -185,13 +131,7 @@ def create_by_size(home: Home, scratch: pathlib.Path, runs: int):
 
 def main() -> None:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    with Home() as home, tempfile.TemporaryDirectory() as directory:
-        scratch = pathlib.Path(directory)
-        tools = [Diatom(home)]
-        if shutil.which('podman') and os.geteuid() == 0:
-            tools.append(Podman(scratch, home.path / 'busybox.tar'))
-        else:
-            print('without podman: it is not here, or this is not root')
+    with two_tools() as (home, scratch, tools):
         times: dict = {}
         for number in range(runs):
             for tool in tools:
@@ -204,8 +144,6 @@ def main() -> None:
             print(f'logs     {tool.name} {log_throughput(tool, "busybox"):.0f} MB/s from write to file')
         private, proportional = idle_memory(home)
         print(f'idle     {private:.1f} MiB of {IDLE} containers each that nobody shares (PSS {proportional:.1f} MiB)')
-        if len(tools) > 1:
-            subprocess.run(tools[1].command('rm', '-fa'), env=tools[1].env(), stdout=subprocess.DEVNULL)
 
 
 if __name__ == '__main__':

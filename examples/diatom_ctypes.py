@@ -7,7 +7,7 @@ import ctypes
 import json
 import os
 import sys
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint16, c_uint64, c_void_p
 
 _library = ctypes.CDLL(os.environ.get('DIATOM_LIBRARY', 'libdiatom.so.0'))
 
@@ -41,13 +41,20 @@ CALLS = {
     'diatom_container_exec_detached': (c_char_p, _TEXTS, c_char_p),
     'diatom_container_stop': (c_char_p, c_char_p), 'diatom_container_restart': (c_char_p, c_char_p),
     'diatom_container_kill': (c_char_p, c_char_p), 'diatom_container_pause': (c_char_p,),
-    'diatom_container_resume': (c_char_p,), 'diatom_container_rename': (c_char_p, c_char_p),
+    'diatom_container_resume': (c_char_p,), 'diatom_container_resize': (c_char_p, c_uint16, c_uint16), 'diatom_container_rename': (c_char_p, c_char_p),
     'diatom_container_update': (c_char_p, c_char_p, _JSON), 'diatom_container_wait': (c_char_p, c_char_p, *_END),
     'diatom_container_remove': (c_char_p, c_char_p), 'diatom_container_prune': (c_char_p, _JSON),
     'diatom_container_list': (c_char_p, _JSON), 'diatom_container_inspect': (c_char_p, _JSON),
     'diatom_container_logs': (c_char_p, c_char_p, c_int, c_int),
     'diatom_container_read_logs': (c_char_p, c_char_p, LOG, c_void_p),
     'diatom_container_stats': (_TEXTS, c_char_p, _JSON), 'diatom_container_top': (c_char_p, _JSON),
+    'diatom_container_copy_from': (c_char_p, c_char_p, c_char_p, c_char_p, _JSON),
+    'diatom_container_copy_to': (c_char_p, c_char_p, c_char_p, c_char_p, _JSON),
+    'diatom_container_read_archive': (c_char_p, c_char_p, c_char_p, c_int, _JSON),
+    'diatom_container_write_archive': (c_char_p, c_char_p, c_int, _JSON),
+    'diatom_container_stat_path': (c_char_p, c_char_p, c_char_p, _JSON),
+    'diatom_container_export': (c_char_p, c_int, _JSON), 'diatom_container_diff': (c_char_p, _JSON),
+    'diatom_container_commit': (c_char_p, c_char_p, _JSON),
 }
 # The others: what they return, and their arguments.
 OTHERS = {

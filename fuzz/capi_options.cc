@@ -34,6 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(parse_exec(text));
   if (auto stop = parse_stop(text); check(stop) && stop->timeout) REQUIRE(stop->timeout->count() >= 0);
   if (auto update = parse_update(text); check(update) && update->cpus) REQUIRE(*update->cpus > 0);
+  check(parse_copy(text));
+  check(parse_commit(text));
   check(parse_logs(text));
   if (auto deadline = parse_stats(text); check(deadline)) REQUIRE(deadline->count() >= 0);
   return 0;

@@ -193,6 +193,9 @@ DIATOM_API diatom_status diatom_container_kill(diatom_runtime* runtime, const ch
                                                diatom_error** error);
 DIATOM_API diatom_status diatom_container_pause(diatom_runtime* runtime, const char* container, diatom_error** error);
 DIATOM_API diatom_status diatom_container_resume(diatom_runtime* runtime, const char* container, diatom_error** error);
+/* The window of its program's terminal. (Joined to a terminal, its size is passed on by itself: forward_signals.) */
+DIATOM_API diatom_status diatom_container_resize(diatom_runtime* runtime, const char* container, uint16_t rows,
+                                                 uint16_t columns, diatom_error** error);
 DIATOM_API diatom_status diatom_container_rename(diatom_runtime* runtime, const char* container, const char* name,
                                                  diatom_error** error);
 /* Options: cpu, memory, pids_limit, restart, as in a container document; what is missing stays. The result has
@@ -229,6 +232,38 @@ DIATOM_API diatom_status diatom_container_stats(diatom_runtime* runtime, const c
                                                 const char* options, char** json, diatom_error** error);
 DIATOM_API diatom_status diatom_container_top(diatom_runtime* runtime, const char* container, char** json,
                                               diatom_error** error);
+
+/* ---- Files of a container, running or not. Paths in it are taken as from its root. */
+
+/* As docker's cp; a directory goes into one that is there, and becomes one that is not; "/." behind the source means
+ * its contents. Nothing outside of the destination is written, whatever the container says. Options: archive (owners
+ * and privileges are those of the source; else what goes in is root's, and what comes out is yours), follow_link (of
+ * a link that is the source itself, what it leads to). The result has bytes and warnings. */
+DIATOM_API diatom_status diatom_container_copy_from(diatom_runtime* runtime, const char* container, const char* path,
+                                                    const char* host_path, const char* options, char** json,
+                                                    diatom_error** error);
+DIATOM_API diatom_status diatom_container_copy_to(diatom_runtime* runtime, const char* container, const char* host_path,
+                                                  const char* path, const char* options, char** json,
+                                                  diatom_error** error);
+/* The same as a tar, to a descriptor or from it, with the owners that are in it. It is unpacked into a directory that
+ * is there. */
+DIATOM_API diatom_status diatom_container_read_archive(diatom_runtime* runtime, const char* container, const char* path,
+                                                       const char* options, int fd, char** json, diatom_error** error);
+DIATOM_API diatom_status diatom_container_write_archive(diatom_runtime* runtime, const char* container,
+                                                        const char* path, int fd, char** json, diatom_error** error);
+/* Option: follow_link. */
+DIATOM_API diatom_status diatom_container_stat_path(diatom_runtime* runtime, const char* container, const char* path,
+                                                    const char* options, char** json, diatom_error** error);
+/* The whole root file system as a tar, without what is mounted over it. */
+DIATOM_API diatom_status diatom_container_export(diatom_runtime* runtime, const char* container, int fd, char** json,
+                                                 diatom_error** error);
+/* What differs from its image. */
+DIATOM_API diatom_status diatom_container_diff(diatom_runtime* runtime, const char* container, char** json,
+                                               diatom_error** error);
+/* An image of it, with its changes as a layer. Options: reference (its name), author, message, changes (a list, in a
+ * Dockerfile's words), pause (its programs stand still meanwhile; true). The result has id and warnings. */
+DIATOM_API diatom_status diatom_container_commit(diatom_runtime* runtime, const char* container, const char* options,
+                                                 char** json, diatom_error** error);
 
 #ifdef __cplusplus
 }

@@ -186,6 +186,10 @@ class DIATOM_API Runtime {
                                                     std::chrono::milliseconds deadline);
   Result<std::vector<ProcessInfo>> top(std::string_view reference);
 
+  // The window of its program's terminal; invalid_argument where it has none. (start_attached() and attach() do it by
+  // themselves where they are joined to a terminal: ProcessStreams::forward_signals.)
+  Result<> resize(std::string_view reference, uint16_t rows, uint16_t columns);
+
   // Files. Paths in a container are absolute, or taken as from its root. Of one that does not run, too: a VM is booted
   // for it meanwhile, without its program; starting it has to wait then, or fails. Its state, its logs and its exit
   // code stay.

@@ -71,6 +71,11 @@ Result<std::string> read_file(const fs::path& path, uint64_t limit_bytes) {
   }
 }
 
+bool never_blocks(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
 Result<> write_all(int fd, std::span<const std::byte> data) {
   while (!data.empty()) {
     ssize_t put = retry([&] { return ::write(fd, data.data(), data.size()); });

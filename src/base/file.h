@@ -2,6 +2,7 @@
 // on the disk only, restart after EINTR, and may be called from any thread.
 #pragma once
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -30,6 +31,10 @@ Result<size_t> read_full(int fd, std::span<std::byte> out);
 // One read(2), restarted after EINTR; 0 = end of file.
 Result<size_t> read_some(int fd, std::span<std::byte> out);
 Result<> write_all(int fd, std::span<const std::byte> data);
+// Whether a write to it never waits for a reader: a file or a disk. Anything else that poll() calls writable takes
+// `unblocking_write` bytes without (POSIX: PIPE_BUF).
+bool never_blocks(int fd);
+inline constexpr size_t unblocking_write = PIPE_BUF;
 Result<> write_all(int fd, std::string_view data);
 Result<> pwrite_all(int fd, std::span<const std::byte> data, uint64_t offset);
 // Fails with internal when the file ends before `out` is full.

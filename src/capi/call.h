@@ -140,6 +140,16 @@ inline std::string_view options_or_none(const char* options) { return options !=
 Result<> check_descriptor(std::string_view name, int fd);
 ProgressHandler progress_handler(diatom_progress_callback callback, void* user);
 
+// A function that does one thing to one container. `act`: Runtime&, its name → Result<>.
+template <class Act>
+diatom_status on_container(diatom_runtime* runtime, const char* container, diatom_error** error, Act act) noexcept {
+  return call(runtime, error, [&](diatom_runtime& self) -> Result<> {
+    std::string_view name = TRY(text("container", container));
+    Runtime* containers = TRY(self.runtime());
+    return act(*containers, name);
+  });
+}
+
 // What was read until somebody cancelled is not all of it.
 Result<> check_cancelled(const diatom_runtime& runtime);
 

@@ -9,15 +9,6 @@ using namespace diatom::capi;
 
 namespace {
 
-// A function that does one thing to one container.
-diatom_status on_container(diatom_runtime* runtime, const char* container, diatom_error** error, auto act) {
-  return call(runtime, error, [&](diatom_runtime& self) -> Result<> {
-    std::string_view name = TRY(text("container", container));
-    Runtime* containers = TRY(self.runtime());
-    return act(*containers, name);
-  });
-}
-
 Result<WaitCondition> parse_condition(const char* condition) {
   static constexpr std::pair<std::string_view, WaitCondition> words[] = {{"not-running", WaitCondition::not_running},
                                                                          {"next-exit", WaitCondition::next_exit},
@@ -86,6 +77,13 @@ diatom_status diatom_container_pause(diatom_runtime* runtime, const char* contai
 diatom_status diatom_container_resume(diatom_runtime* runtime, const char* container, diatom_error** error) {
   return on_container(runtime, container, error,
                       [](Runtime& containers, std::string_view name) { return containers.resume(name); });
+}
+
+diatom_status diatom_container_resize(diatom_runtime* runtime, const char* container, uint16_t rows, uint16_t columns,
+                                      diatom_error** error) {
+  return on_container(runtime, container, error, [&](Runtime& containers, std::string_view name) {
+    return containers.resize(name, rows, columns);
+  });
 }
 
 diatom_status diatom_container_rename(diatom_runtime* runtime, const char* container, const char* name,

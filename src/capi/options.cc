@@ -168,6 +168,23 @@ Result<UpdateOptions> parse_update(std::string_view json) {
   });
 }
 
+Result<CopyOptions> parse_copy(std::string_view json) {
+  return read<CopyOptions>(json, [](ObjectReader& field, CopyOptions& copy) {
+    field("archive", copy.archive);
+    field("follow_link", copy.follow_link);
+  });
+}
+
+Result<CommitOptions> parse_commit(std::string_view json) {
+  return read<CommitOptions>(json, [](ObjectReader& field, CommitOptions& commit) {
+    field("reference", commit.reference);
+    field("author", commit.author);
+    field("message", commit.message);
+    field("changes", commit.changes);
+    field("pause", commit.pause);
+  });
+}
+
 Result<LogQuery> parse_logs(std::string_view json) {
   return read<LogQuery>(json, [](ObjectReader& field, LogQuery& query) {
     field("tail", query.tail);

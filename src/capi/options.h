@@ -42,6 +42,8 @@ Result<JoinWish> parse_run(std::string_view json);
 Result<ExecWish> parse_exec(std::string_view json);
 Result<StopOptions> parse_stop(std::string_view json);
 Result<UpdateOptions> parse_update(std::string_view json);
+Result<CopyOptions> parse_copy(std::string_view json);
+Result<CommitOptions> parse_commit(std::string_view json);
 Result<LogQuery> parse_logs(std::string_view json);
 Result<std::chrono::milliseconds> parse_stats(std::string_view json);  // the deadline
 

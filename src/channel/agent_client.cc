@@ -27,6 +27,10 @@ Error broken(std::string_view what) {
 
 }  // namespace
 
+std::string resize_path(std::string_view id, uint16_t rows, uint16_t cols) {
+  return process_path(id, "/resize/" + std::to_string(rows) + "/" + std::to_string(cols));
+}
+
 Result<std::unique_ptr<AgentClient>> AgentClient::connect(EventLoop& loop, UniqueFd channel,
                                                           std::function<void(Error)> on_lost) {
   std::unique_ptr<AgentClient> client(new AgentClient());
@@ -218,8 +222,7 @@ void AgentClient::kill(std::string_view id, int signal, std::function<void(Resul
 }
 
 void AgentClient::resize(std::string_view id, uint16_t rows, uint16_t cols) {
-  call({"POST", process_path(id, "/resize/" + std::to_string(rows) + "/" + std::to_string(cols))}, "",
-       [](const std::optional<Response>&) {});
+  call({"POST", resize_path(id, rows, cols)}, "", [](const std::optional<Response>&) {});
 }
 
 void AgentClient::stats(std::function<void(Result<Stats>)> done) {

@@ -27,6 +27,9 @@ struct ProcessHandlers {
   std::function<void(Result<ExitReport>)> on_exit;  // once, after on_started and both outputs' ends; not when it failed
 };
 
+// What sets the size of a process's terminal.
+std::string resize_path(std::string_view id, uint16_t rows, uint16_t cols);
+
 // One for each VM; lives on the loop's thread. Requests may be made before the agent is there: they wait.
 class AgentClient {
  public:

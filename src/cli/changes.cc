@@ -8,6 +8,7 @@
 #include "cli/container_verbs.h"
 #include "cli/options.h"
 #include "diatom/runtime.h"
+#include "runtime/json/documents.h"
 
 namespace diatom::cli {
 
@@ -19,18 +20,6 @@ struct Flags {
   CommitOptions options;
 };
 
-constexpr std::pair<FileChange::Kind, const char*> kinds[] = {
-    {FileChange::Kind::changed, "changed"}, {FileChange::Kind::added, "added"}, {FileChange::Kind::deleted, "deleted"}};
-
-// podman's: the paths by their kind.
-void print_json(const std::vector<FileChange>& changes) {
-  nlohmann::ordered_json out = nlohmann::ordered_json::object();
-  for (const auto& [kind, word] : kinds)
-    for (const FileChange& change : changes)
-      if (change.kind == kind) out[word].push_back(change.path);
-  fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-}
-
 Result<int> diff(const Flags& flags) {
   if (!flags.format.empty() && flags.format != "json")
     return fail(Errc::invalid_argument, "diff: there is no format \"" + flags.format + "\"", "json, or none");
@@ -38,7 +27,7 @@ Result<int> diff(const Flags& flags) {
   CancelOnSignal guard(runtime);
   std::vector<FileChange> changes = TRY(runtime.diff(flags.names.front()));
   if (!flags.format.empty()) {
-    print_json(changes);
+    fmt::print("{}\n", print_json(changes_json(changes)));
     return 0;
   }
   for (const FileChange& change : changes) {

@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "image/config_json.h"
+
 namespace diatom::image {
 
 namespace {
@@ -74,27 +76,6 @@ Result<std::vector<std::pair<std::string, std::string>>> pairs_of(std::string_vi
   return pairs;
 }
 
-json& object_at(json& config, const char* name) {
-  json& value = config[name];
-  if (!value.is_object()) value = json::object();
-  return value;
-}
-
-json& list_at(json& config, const char* name) {
-  json& value = config[name];
-  if (!value.is_array()) value = json::array();
-  return value;
-}
-
-void set_variable(json& env, const std::string& key, const std::string& value) {
-  for (json& entry : env)
-    if (entry.is_string() && entry.get_ref<const std::string&>().starts_with(key + "=")) {
-      entry = key + "=" + value;
-      return;
-    }
-  env.push_back(key + "=" + value);
-}
-
 // A list as JSON or as words.
 Result<std::vector<std::string>> list_of(std::string_view change, std::string_view text) {
   json list = json::parse(text, nullptr, false);
@@ -119,7 +100,7 @@ Result<> apply_change(json& config, std::string_view change) {
   } else if (verb == "ENTRYPOINT") {
     config["Entrypoint"] = command_of(rest);
   } else if (verb == "ENV") {
-    for (const auto& [key, value] : TRY(pairs_of(change, rest))) set_variable(list_at(config, "Env"), key, value);
+    for (const auto& [key, value] : TRY(pairs_of(change, rest))) set_variable(config, key + "=" + value);
   } else if (verb == "LABEL") {
     for (const auto& [key, value] : TRY(pairs_of(change, rest))) object_at(config, "Labels")[key] = value;
   } else if (verb == "EXPOSE") {
@@ -127,7 +108,7 @@ Result<> apply_change(json& config, std::string_view change) {
       std::string number = port.substr(0, port.find('/'));
       if (number.empty() || number.size() > 5 || number.find_first_not_of("0123456789") != std::string::npos)
         return refuse(change, "\"" + port + "\" is no port");
-      object_at(config, "ExposedPorts")[port.find('/') == std::string::npos ? port + "/tcp" : port] = json::object();
+      expose_port(config, port);
     }
   } else if (verb == "VOLUME") {
     for (const std::string& path : TRY(list_of(change, rest))) object_at(config, "Volumes")[path] = json::object();

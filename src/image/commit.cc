@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "image/changes.h"
+#include "image/config_json.h"
 #include "image/new_image.h"
 #include "image/resolve.h"
 
@@ -22,27 +23,6 @@ class PipeSource final : public rootfs::ByteSource {
  private:
   int fd_;
 };
-
-std::string_view key_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
-
-// "K=V" over the image's, "K" takes the image's out: as for the container.
-void set_environment(json& config, const std::vector<std::string>& env) {
-  std::vector<std::string> merged;
-  if (auto old = config.find("Env"); old != config.end() && old->is_array())
-    for (const json& entry : *old)
-      if (entry.is_string()) merged.push_back(entry.get<std::string>());
-  for (const std::string& entry : env) {
-    auto same = std::ranges::find(merged, key_of(entry), [](const std::string& other) { return key_of(other); });
-    bool sets = entry.find('=') != std::string::npos;
-    if (same != merged.end() && !sets)
-      merged.erase(same);
-    else if (same != merged.end())
-      *same = entry;
-    else if (sets)
-      merged.push_back(entry);
-  }
-  if (!merged.empty()) config["Env"] = merged;
-}
 
 json healthcheck_of(const HealthCheck& health) {
   json test = {"NONE"};
@@ -64,28 +44,15 @@ void apply_spec(json& config, const ContainerSpec& spec) {
     config.erase("Cmd");
   }
   if (!spec.args.empty()) config["Cmd"] = spec.args;
-  set_environment(config, spec.env);
+  for (const std::string& entry : spec.env) set_variable(config, entry);
   if (!spec.working_dir.empty()) config["WorkingDir"] = spec.working_dir;
   if (!spec.user.empty()) config["User"] = spec.user;
   if (!spec.stop_signal.empty()) config["StopSignal"] = spec.stop_signal;
   if (spec.health) config["Healthcheck"] = healthcheck_of(*spec.health);
-  json labels = json::object();
-  if (auto old = config.find("Labels"); old != config.end() && old->is_object()) labels = *old;
-  for (const auto& [key, value] : spec.labels) labels[key] = value;
-  if (!labels.empty()) config["Labels"] = labels;
-  json ports = json::object();
-  if (auto old = config.find("ExposedPorts"); old != config.end() && old->is_object()) ports = *old;
+  for (const auto& [key, value] : spec.labels) object_at(config, "Labels")[key] = value;
   for (const PortMapping& port : spec.ports)
-    ports[std::to_string(port.container_port) + "/" + port.protocol] = json::object();
-  for (const std::string& port : spec.expose)
-    ports[port.find('/') == std::string::npos ? port + "/tcp" : port] = json::object();
-  if (!ports.empty()) config["ExposedPorts"] = ports;
-}
-
-json& member(json& document, const char* name, const json& empty) {
-  json& value = document[name];
-  if (value.type() != empty.type()) value = empty;
-  return value;
+    expose_port(config, std::to_string(port.container_port) + "/" + port.protocol);
+  for (const std::string& port : spec.expose) expose_port(config, port);
 }
 
 Result<std::string> commit_locked(store::Store& store, const CommitInput& input, int layer_fd,
@@ -124,7 +91,7 @@ Result<std::string> commit_config(const std::string& parent, const CommitInput& 
                                   const std::string& created) {
   json document = json::parse(parent, nullptr, false);
   if (!document.is_object()) return fail(Errc::internal, "commit: the image's config is no JSON object");
-  apply_spec(member(document, "config", json::object()), input.spec);
+  apply_spec(object_at(document, "config"), input.spec);
   document["created"] = created;
   document.erase("author");
   if (!input.options.author.empty()) document["author"] = input.options.author;
@@ -137,17 +104,17 @@ Result<std::string> commit_config(const std::string& parent, const CommitInput& 
   if (!input.options.author.empty()) step["author"] = input.options.author;
   if (!input.options.message.empty()) step["comment"] = input.options.message;
   if (diff_id.empty()) step["empty_layer"] = true;
-  json& history = member(document, "history", json::array());
+  json& history = list_at(document, "history");
   // It may tell of fewer layers than there are; what is told of this one must not be taken for another's.
-  size_t layers = member(member(document, "rootfs", json::object()), "diff_ids", json::array()).size();
+  size_t layers = list_at(object_at(document, "rootfs"), "diff_ids").size();
   auto told = static_cast<size_t>(std::ranges::count_if(
       history, [](const json& old) { return !old.is_object() || !old.value("empty_layer", false); }));
   for (; told < layers; ++told) history.push_back(json::object());
   history.push_back(step);
   if (!diff_id.empty()) {
-    json& rootfs = member(document, "rootfs", json::object());
+    json& rootfs = object_at(document, "rootfs");
     rootfs["type"] = "layers";
-    member(rootfs, "diff_ids", json::array()).push_back(diff_id);
+    list_at(rootfs, "diff_ids").push_back(diff_id);
   }
   return apply_changes(document.dump(-1, ' ', false, json::error_handler_t::replace), input.options.changes);
 }

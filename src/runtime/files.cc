@@ -2,19 +2,14 @@
 // writes is read or written here; of a container that does not run, in a VM that is booted for it.
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include <climits>
 
 #include "base/file.h"
 #include "diatom/runtime.h"
-#include "image/commit.h"
 #include "runtime/changes.h"
 #include "runtime/container_events.h"
 #include "runtime/maintenance.h"
 #include "runtime/runtime_impl.h"
-#include "runtime/spec_json.h"
 #include "runtime/spec_record.h"
 #include "runtime/tool.h"
 #include "tar/copy.h"
@@ -61,19 +56,19 @@ Result<> await(int fd, short events, const Interrupt& interrupt, int peer) {
   return interrupt.check();
 }
 
-// From a pipe of ours to a descriptor of the caller's, which may be a pipe that nobody empties.
-Result<> pass_out(int from, int to, const Interrupt& interrupt) {
-  struct stat status{};
-  bool never_blocks = ::fstat(to, &status) == 0 && S_ISREG(status.st_mode);
+// From a pipe of ours to a descriptor of the caller's, which may be a pipe that nobody empties. `bytes`: that went
+// over.
+Result<> pass_out(int from, int to, const Interrupt& interrupt, uint64_t& bytes) {
+  bool whole = never_blocks(to);
   std::vector<std::byte> block(block_size);
   for (;;) {
     size_t got = TRY(read_some(from, block));
     if (got == 0) return {};
+    bytes += got;
     std::span<const std::byte> left = std::span(block).first(got);
     while (!left.empty()) {
-      if (!never_blocks) TRY(await(to, POLLOUT, interrupt, -1));
-      // A pipe that poll() calls writable takes this much without blocking.
-      size_t part = never_blocks ? left.size() : std::min<size_t>(left.size(), PIPE_BUF);
+      if (!whole) TRY(await(to, POLLOUT, interrupt, -1));
+      size_t part = whole ? left.size() : std::min(left.size(), unblocking_write);
       ssize_t put = ::write(to, left.data(), part);
       if (put < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (put < 0) return fail_errno("write the tar");
@@ -82,7 +77,7 @@ Result<> pass_out(int from, int to, const Interrupt& interrupt) {
   }
 }
 
-Result<> pass_in(int from, int to, const Interrupt& interrupt) {
+Result<> pass_in(int from, int to, const Interrupt& interrupt, uint64_t& bytes) {
   std::vector<std::byte> block(block_size);
   for (;;) {
     TRY(await(from, POLLIN, interrupt, to));
@@ -91,6 +86,7 @@ Result<> pass_in(int from, int to, const Interrupt& interrupt) {
     if (got < 0) return fail_errno("read the tar");
     if (got == 0) return {};
     TRY(write_all(to, std::span(block).first(static_cast<size_t>(got))));
+    bytes += static_cast<uint64_t>(got);
   }
 }
 
@@ -277,11 +273,12 @@ Result<CopyResult> Runtime::read_archive(std::string_view reference, const std::
   TRY(check_path(path));
   store::ContainerRecord container = TRY(impl_->find(reference));
   CopyResult result;
-  result.warnings = TRY(impl_->run_tool(container, "copy from",
-                                        {.tool = "pack",
-                                         .words = tool_words(container_path(path), options),
-                                         .receive = [&](int fd) { return pass_out(fd, out_fd, *impl_->interrupt); },
-                                         .send = {}}));
+  result.warnings =
+      TRY(impl_->run_tool(container, "copy from",
+                          {.tool = "pack",
+                           .words = tool_words(container_path(path), options),
+                           .receive = [&](int fd) { return pass_out(fd, out_fd, *impl_->interrupt, result.bytes); },
+                           .send = {}}));
   record_container_event(*impl_->store, "archive-path", container);
   return result;
 }
@@ -292,7 +289,7 @@ Result<CopyResult> Runtime::write_archive(std::string_view reference, int in_fd,
   CopyResult result;
   result.warnings = TRY(impl_->run_tool(
       container, "copy to", {.tool = "unpack", .words = {container_path(path)}, .receive = {}, .send = [&](int fd) {
-                               return pass_in(in_fd, fd, *impl_->interrupt);
+                               return pass_in(in_fd, fd, *impl_->interrupt, result.bytes);
                              }}));
   record_container_event(*impl_->store, "extract-to-dir", container);
   return result;
@@ -321,11 +318,12 @@ Result<PathStat> Runtime::stat_path(std::string_view reference, const std::strin
 Result<CopyResult> Runtime::export_root(std::string_view reference, int out_fd) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   CopyResult result;
-  result.warnings = TRY(impl_->run_tool(container, "export",
-                                        {.tool = "export",
-                                         .words = {"/"},
-                                         .receive = [&](int fd) { return pass_out(fd, out_fd, *impl_->interrupt); },
-                                         .send = {}}));
+  result.warnings =
+      TRY(impl_->run_tool(container, "export",
+                          {.tool = "export",
+                           .words = {"/"},
+                           .receive = [&](int fd) { return pass_out(fd, out_fd, *impl_->interrupt, result.bytes); },
+                           .send = {}}));
   record_container_event(*impl_->store, "export", container);
   return result;
 }
@@ -339,85 +337,6 @@ Result<std::vector<FileChange>> Runtime::diff(std::string_view reference) {
       container, "read the changes of",
       {.tool = "changes", .words = {"/"}, .receive = [&](int fd) { return read_text(fd, text); }, .send = {}}));
   return decode_changes(text);
-}
-
-// ---- A new image.
-
-namespace {
-
-// Its programs stand still for as long as this lives: the monitor lets them go on when the connection ends, however
-// that comes about.
-class Held {
- public:
-  static Result<std::unique_ptr<Held>> hold(const Interrupt& interrupt, UniqueFd socket) {
-    auto waiter = TRY(Waiter<bool>::create(interrupt));
-    std::unique_ptr<Held> held(new Held(std::move(waiter)));
-    held->client_ = TRY(ControlClient::connect(held->waiter_->loop(), std::move(socket), [](const Error&) {}));
-    held->client_->hold([raw = held->waiter_.get()](Result<> result) {
-      result ? raw->done(true) : raw->done(std::unexpected(result.error()));
-    });
-    static_cast<void>(TRY(held->waiter_->wait()));
-    return held;
-  }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  Held(Held&&) = delete;
-  Held& operator=(Held&&) = delete;
-  // In order, so that they go on when this returns. A connection that breaks is as good.
-  ~Held() {
-    EventLoop& loop = waiter_->loop();
-    bool released = false;
-    auto deadline = loop.after(release_deadline, [&] { loop.stop(); });
-    client_->release([&] {
-      released = true;
-      loop.stop();
-    });
-    if (!released) [[maybe_unused]]
-      auto ignored = loop.run();
-    loop.cancel(deadline);
-  }
-
- private:
-  static constexpr auto release_deadline = std::chrono::seconds(10);
-  explicit Held(std::unique_ptr<Waiter<bool>> waiter) : waiter_(std::move(waiter)) {}
-  std::unique_ptr<Waiter<bool>> waiter_;
-  std::unique_ptr<ControlClient> client_;  // goes first
-};
-
-}  // namespace
-
-Result<CommittedImage> Runtime::commit(std::string_view reference, const CommitOptions& options) {
-  TRY(image::check_commit(options));
-  store::ContainerRecord container = TRY(impl_->find_true(reference));
-  ContainerSpec spec = TRY(decode_spec(container.wanted));
-  image::CommitInput input{
-      .parent = "sha256:" + container.image, .spec = spec, .command = command_of(container.spec), .options = options};
-  CommittedImage image;
-  CancelToken cancel;
-  std::unique_ptr<Held> held;
-  if (options.pause && container.state == "running") {
-    UniqueFd socket = TRY(impl_->connect(container, "pause"));
-    held = TRY(Held::hold(*impl_->interrupt, std::move(socket)));
-  }
-  auto warnings = impl_->run_tool(container, "commit",
-                                  {.tool = "layer",
-                                   .words = {"/"},
-                                   .receive = [&](int fd) -> Result<> {
-                                     auto id = image::commit_image(*impl_->store, input, fd, cancel);
-                                     if (id) image.id = std::move(*id);
-                                     return id ? Result<>() : Result<>(std::unexpected(id.error()));
-                                   },
-                                   .send = {},
-                                   .on_cancel = [&] { cancel.cancel(); }});
-  held.reset();
-  if (!warnings) {
-    [[maybe_unused]] auto ignored = impl_->store->sweep();
-    return std::unexpected(warnings.error());
-  }
-  image.warnings = std::move(*warnings);
-  record_container_event(*impl_->store, "commit", container,
-                         {{"comment", options.message}, {"imageID", image.id}, {"imageRef", options.reference}});
-  return image;
 }
 
 }  // namespace diatom

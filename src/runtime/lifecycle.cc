@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/platform/file_watch.h"
+#include "channel/agent_client.h"
 #include "diatom/runtime.h"
 #include "runtime/container_events.h"
 #include "runtime/names.h"
@@ -67,6 +68,15 @@ Result<> Runtime::pause(std::string_view reference) {
 Result<> Runtime::resume(std::string_view reference) {
   store::ContainerRecord container = TRY(impl_->find(reference));
   TRY(impl_->ask(container, "unpause", "POST", "/monitor/resume"));
+  return {};
+}
+
+Result<> Runtime::resize(std::string_view reference, uint16_t rows, uint16_t columns) {
+  store::ContainerRecord container = TRY(impl_->find(reference));
+  if (!TRY(decode_spec(container.wanted)).tty)
+    return fail(Errc::invalid_argument, "resize container \"" + container.name + "\": its program has no terminal",
+                "create it with one: tty");
+  TRY(impl_->ask(container, "resize", "POST", channel::resize_path("main", rows, columns)));
   return {};
 }
 

@@ -1,14 +1,14 @@
 #include "runtime/local_stdio.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include "base/file.h"
 
 namespace diatom {
 
@@ -16,15 +16,8 @@ namespace {
 
 using channel::Output;
 
-// A pipe that poll() calls writable takes this much without blocking (POSIX: PIPE_BUF).
-constexpr size_t unblocking_write = PIPE_BUF;
 constexpr size_t stdin_block = 64 << 10;
 constexpr size_t compact_bytes = 256 << 10;
-
-bool never_blocks(int fd) {
-  struct stat status{};
-  return ::fstat(fd, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
-}
 
 }  // namespace
 

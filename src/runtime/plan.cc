@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "net/port_mapping.h"
 #include "net/resolver.h"
+#include "oci/environment.h"
 #include "runtime/signals.h"
 
 namespace diatom {
@@ -18,27 +19,14 @@ constexpr uint64_t least_memory = 128ULL << 20;
 constexpr double most_cpus = 4096;
 constexpr std::string_view default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::string_view key_of(std::string_view entry) { return entry.substr(0, entry.find('=')); }
-
-void set_variable(std::vector<std::string>& env, const std::string& entry) {
-  auto same = std::ranges::find(env, key_of(entry), [](const std::string& other) { return key_of(other); });
-  bool takes_out = entry.find('=') == std::string::npos;
-  if (same != env.end() && takes_out)
-    env.erase(same);
-  else if (same != env.end())
-    *same = entry;
-  else if (!takes_out)
-    env.push_back(entry);
-}
-
 // docker's order: PATH and HOSTNAME by default, the image's, the spec's. HOME is the agent's: it knows the passwd.
 std::vector<std::string> plan_env(const ContainerSpec& spec, const ImageDefaults& image, const std::string& hostname) {
   std::vector<std::string> env;
   env.emplace_back(default_path);
   env.push_back("HOSTNAME=" + hostname);
   if (spec.tty) env.emplace_back("TERM=xterm");
-  for (const auto& entry : image.env) set_variable(env, entry);
-  for (const auto& entry : spec.env) set_variable(env, entry);
+  for (const auto& entry : image.env) oci::set_variable(env, entry);
+  for (const auto& entry : spec.env) oci::set_variable(env, entry);
   return env;
 }
 
@@ -248,8 +236,8 @@ Result<Plan> plan_container(const PlanInput& input) {
 
 void complete_exec(channel::ProcessConfig& exec, const channel::ProcessConfig& first) {
   std::vector<std::string> env = first.env;
-  if (exec.tty) set_variable(env, "TERM=xterm");
-  for (const auto& entry : exec.env) set_variable(env, entry);
+  if (exec.tty) oci::set_variable(env, "TERM=xterm");
+  for (const auto& entry : exec.env) oci::set_variable(env, entry);
   exec.env = std::move(env);
   if (exec.cwd.empty()) exec.cwd = first.cwd;
   if (exec.user.empty()) exec.user = first.user;

@@ -1,6 +1,7 @@
 #include "runtime/spec_record.h"
 
 #include "channel/json_fields.h"
+#include "runtime/spec_fields.h"
 
 namespace diatom {
 
@@ -41,48 +42,26 @@ constexpr auto log_fields = [](auto& field, auto& limits) {
 };
 
 constexpr auto spec_fields = [](auto& field, auto& spec) {
+  plain_spec_fields(field, spec);
   field("image", spec.image);
   field("name", spec.name);
-  field("hostname", spec.hostname);
   field("entrypoint", spec.entrypoint);
   field("args", spec.args);
   field("env", spec.env);
   field("working_dir", spec.working_dir);
   field("user", spec.user);
-  field("tty", spec.tty);
-  field("open_stdin", spec.open_stdin);
-  field("stdin_once", spec.stdin_once);
-  field("read_only", spec.read_only);
   field.list("tmpfs", spec.tmpfs, tmpfs_fields);
   field("labels", spec.labels);
   field("cpus", spec.cpus);
   field("memory_bytes", spec.memory_bytes);
   field("disk_bytes", spec.disk_bytes);
-  field("engine", spec.engine);
-  field("auto_remove", spec.auto_remove);
-  field("stop_signal", spec.stop_signal);
   field("stop_timeout_s", spec.stop_timeout);
   field.object("restart", spec.restart, restart_fields);
   field.optional("health", spec.health, health_fields);
   field.object("log", spec.log, log_fields);
-  field("init", spec.init);
-  field("privileged", spec.privileged);
-  field("no_new_privileges", spec.no_new_privileges);
-  field("cap_add", spec.cap_add);
-  field("cap_drop", spec.cap_drop);
-  field("group_add", spec.group_add);
   field.list("ulimits", spec.ulimits, ulimit_fields);
-  field("sysctls", spec.sysctls);
   field("shm_bytes", spec.shm_bytes);
-  field("pids_limit", spec.pids_limit);
-  field("network", spec.network);
   field.list("ports", spec.ports, port_fields);
-  field("publish_all", spec.publish_all);
-  field("expose", spec.expose);
-  field("dns", spec.dns);
-  field("dns_search", spec.dns_search);
-  field("dns_options", spec.dns_options);
-  field("extra_hosts", spec.extra_hosts);
 };
 
 struct BoundPorts {

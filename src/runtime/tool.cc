@@ -24,8 +24,8 @@ constexpr size_t most_words = 64 << 10;
 constexpr size_t most_warnings = 64;
 constexpr auto cancel_deadline = 5s;  // for the tool to leave what it is at
 
-// Whoever uses this as a library need not know that a pipe may break.
-void hold_sigpipe() {
+// A signal is for whoever's process this is, and a pipe that breaks is an error of ours.
+void block_signals() {
   sigset_t signals;
   sigfillset(&signals);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
@@ -88,7 +88,7 @@ Result<> Tool::start() {
     loop_.on_readable(pipe_.get(), [this] { pass_sent(); });
   }
   thread_ = std::jthread([this] {
-    hold_sigpipe();
+    block_signals();
     auto result = (call_.send ? call_.send : call_.receive)(their_end_.get());
     their_end_.reset();
     loop_.post([this, result = std::move(result)] { thread_ended(result); });

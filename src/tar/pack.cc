@@ -197,6 +197,13 @@ Result<> Packer::add_tree(int directory, const std::string& base, const std::str
   return add_children(std::move(opened), name, status.st_dev);
 }
 
+Result<> Packer::add_contents(int directory) {
+  struct stat status{};
+  UniqueFd opened(::openat(directory, ".", open_flags | O_DIRECTORY));
+  if (!opened || ::fstat(opened.get(), &status) < 0) return fail_errno("open the root");
+  return add_children(std::move(opened), "", status.st_dev);
+}
+
 Result<> Packer::add_children(UniqueFd directory, const std::string& name, dev_t device) {
   auto names = read_names(directory.get());
   if (!names) return fail(names.error().code, "copy " + name + ": " + names.error().message);

@@ -30,7 +30,9 @@ class Packer {
   // `base`, in an open directory, as `name`; with all that is in it when it is a directory. Sockets are passed over.
   // What goes away under our hands was not there. Errors: not_found where `base` itself is not.
   Result<> add_tree(int directory, const std::string& base, const std::string& name);
-  // The same, but nothing of what is in it. `status` is what was seen of it.
+  // What is in an open directory, by its names there: docker's for a whole root file system.
+  Result<> add_contents(int directory);
+  // As add_tree(), but nothing of what is in it. `status` is what was seen of it.
   Result<> add(int directory, const std::string& base, const std::string& name, const struct stat& status);
 
  private:

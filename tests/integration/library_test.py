@@ -12,8 +12,8 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from diatom import DEADLINE, ROOT, Home, main  # noqa: E402
-from library import LIBRARY, binding  # noqa: E402
+from diatom import DEADLINE, ROOT, main  # noqa: E402
+from library import LIBRARY, LibraryTest, binding  # noqa: E402
 
 HEADER = ROOT / 'include/diatom/diatom.h'
 
@@ -93,7 +93,7 @@ class Header(unittest.TestCase):
 
 
 # How the ctypes example must declare what the header has.
-CTYPES = {'int': 'c_int', 'diatom_status': 'c_int', 'size_t': 'c_size_t', 'const char*': 'c_char_p', 'char**': 'LP_c_void_p',
+CTYPES = {'int': 'c_int', 'diatom_status': 'c_int', 'size_t': 'c_size_t', 'uint16_t': 'c_ushort', 'const char*': 'c_char_p', 'char**': 'LP_c_void_p',
           'int*': 'LP_c_int', 'uint64_t*': 'LP_c_ulong', 'void': 'NoneType', 'void*': 'c_void_p',
           'diatom_runtime*': 'c_void_p', 'diatom_runtime**': 'LP_c_void_p', 'diatom_error*': 'c_void_p',
           'const diatom_error*': 'c_void_p', 'diatom_error**': 'LP_c_void_p', 'const char* const*': 'LP_c_char_p'}
@@ -113,22 +113,8 @@ class Ctypes(unittest.TestCase):
                 self.assertEqual([getattr(kind, '__name__', 'NoneType') for kind in given], [CTYPES[one] for one in wanted])
 
 
-class LibraryTest(unittest.TestCase):
-    """A store with busybox, and a runtime of it in this very process."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.home = Home()
-        cls.addClassCleanup(cls.home.close)
-        cls.diatom = binding()
-
-    def setUp(self):
-        self.runtime = self.open()
-
-    def open(self):
-        runtime = self.diatom.Runtime(home=self.home.env['DIATOM_HOME'], run=self.home.env['DIATOM_RUN'])
-        self.addCleanup(runtime.close)
-        return runtime
+class ContainersTest(LibraryTest):
+    """What is created goes with the test."""
 
     def create(self, **document) -> dict:
         created = self.runtime.call('container_create', {'image': 'busybox'} | document, None, None)
@@ -141,7 +127,7 @@ class LibraryTest(unittest.TestCase):
         return caught.exception
 
 
-class Containers(LibraryTest):
+class Containers(ContainersTest):
     def test_a_replica_is_created_found_renamed_and_removed(self):
         created = self.create(service='web', replica=2, resources={'cpu': 0.5, 'memory': '64Mi'}, env={'A': '1'},
                               args=['sleep', '5'], labels={'tier': 'front'})
@@ -191,7 +177,7 @@ class Containers(LibraryTest):
         self.assertEqual(self.runtime.logs('idle'), b'')
 
 
-class Images(LibraryTest):
+class Images(ContainersTest):
     def test_images_are_listed_tagged_saved_loaded_and_removed(self):
         self.runtime.call('image_tag', 'busybox', 'copy:1')
         info = self.runtime.call('image_inspect', 'copy:1')
@@ -207,7 +193,7 @@ class Images(LibraryTest):
         self.assertEqual(self.refusal('image_inspect', 'copy:1').kind, 'not_found')
 
 
-class System(LibraryTest):
+class System(ContainersTest):
     def test_info_version_and_doctor_are_the_command_lines(self):
         def same(name, *words):
             self.assertEqual(self.runtime.call(name), json.loads(self.home.run(*words).stdout))

@@ -62,6 +62,25 @@ class ContainerTest(HomeTest):
         return time.monotonic() - begin
 
 
+class BoxTest(ContainerTest):
+    """All tests share one container, `box`, and leave it running."""
+    OPTIONS = ()
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        result = cls.home.run('run', '-d', '--name', 'box', *cls.OPTIONS, 'busybox', 'sleep', '100000')
+        assert result.returncode == 0, result.stderr
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.home.run('rm', '-f', 'box')
+        super().tearDownClass()
+
+    def remove_all(self):
+        pass
+
+
 class Reader:
     """`diatom WORDS` with its stdout to be read bit by bit; killed at the end."""
 

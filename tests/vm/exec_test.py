@@ -13,7 +13,7 @@ import termios
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from crash import monitor_of  # noqa: E402
-from containers import ContainerTest, Reader  # noqa: E402
+from containers import BoxTest, ContainerTest, Reader  # noqa: E402
 from diatom import DEADLINE, main  # noqa: E402
 from terminal import in_terminal, read_until, set_size  # noqa: E402
 
@@ -22,25 +22,11 @@ BIG = 10 << 20
 CTRL_P_Q = b'\x10\x11'
 
 
-class OneContainer(ContainerTest):
-    """All share one container, `box`; each test leaves it running."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        result = cls.home.run('run', '-d', '--name', 'box', '-e', 'FROM=container', '-w', '/tmp', 'busybox', 'sleep', '100000')
-        assert result.returncode == 0, result.stderr
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.home.run('rm', '-f', 'box')
-        super().tearDownClass()
-
-    def remove_all(self):
-        pass
+class OneContainerTest(BoxTest):
+    OPTIONS = ('-e', 'FROM=container', '-w', '/tmp')
 
 
-class Exec(OneContainer):
+class Exec(OneContainerTest):
     def test_streams_are_apart_and_the_exit_code_is_the_programs(self):
         result = self.diatom('exec', 'box', 'sh', '-c', 'echo out; echo err >&2; exit 42', code=42)
         self.assertEqual((result.stdout, result.stderr), (b'out\n', b'err\n'))
@@ -118,7 +104,7 @@ class Exec(OneContainer):
             self.assertEqual(stalled.process.wait(DEADLINE), 143)
 
 
-class Terminals(OneContainer):
+class Terminals(OneContainerTest):
     def test_a_terminal_its_size_and_a_resize(self):
         process, master = in_terminal(self.home, 'exec', '-it', 'box', 'sh')
         os.write(master, b'stty size; tty; echo rea""dy\n')

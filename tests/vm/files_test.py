@@ -14,12 +14,14 @@ import tarfile
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from containers import ContainerTest, EventReader, Reader  # noqa: E402
+from containers import BoxTest, ContainerTest, EventReader, Reader  # noqa: E402
 from diatom import DEADLINE, main  # noqa: E402
 from file_tree import read_tree  # noqa: E402
 
 
-class FilesTest(ContainerTest):
+class WithFiles:
+    """A folder of the test's own on the host, `here`."""
+
     def setUp(self):
         super().setUp()
         scratch = tempfile.TemporaryDirectory()
@@ -39,22 +41,8 @@ class FilesTest(ContainerTest):
         return {member.name: member for member in self.archive.getmembers()}
 
 
-class Running(FilesTest):
-    """All share one container, `box`."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        result = cls.home.run('run', '-d', '--name', 'box', '--tmpfs', '/ram:exec', 'busybox', 'sleep', '100000')
-        assert result.returncode == 0, result.stderr
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.home.run('rm', '-f', 'box')
-        super().tearDownClass()
-
-    def remove_all(self):
-        pass
+class Running(WithFiles, BoxTest):
+    OPTIONS = ('--tmpfs', '/ram:exec')
 
     def test_a_file_there_and_back(self):
         data = os.urandom(3_000_001)
@@ -155,7 +143,7 @@ class Running(FilesTest):
         """In the container to the host's paths; on the host to the container's."""
         secret = self.write('secret', 'the host\'s')
         self.sh('box', f'rm -rf /l; mkdir -p /l/tree; ln -s {secret} /l/tree/file; ln -s {self.here} /l/tree/dir; '
-                f'ln -s / /l/root; ln -s {self.here}/new /l/dangling; mkdir -p {self.here}; echo inside > {secret}')
+                f'ln -s / /l/top; ln -s {self.here}/new /l/dangling; mkdir -p {self.here}; echo inside > {secret}')
         self.diatom('cp', '-L', 'box:/l/tree/file', self.here / 'got')
         self.assertEqual((self.here / 'got').read_text(), 'inside\n')  # the container's own file of that path
         self.diatom('cp', 'box:/l/tree', self.here / 'tree')
@@ -171,7 +159,7 @@ class Running(FilesTest):
         self.diatom('cp', self.here / 'file', 'box:/l/dangling')
         self.assertEqual(self.sh('box', f'cat {self.here}/new'), 'in')
         self.assertFalse((self.here / 'new').exists())
-        self.diatom('cp', self.here / 'file', 'box:/l/root/../../../../../../tmp/up')
+        self.diatom('cp', self.here / 'file', 'box:/l/top/../../../../../../tmp/up')
         self.assertEqual(self.sh('box', 'cat /tmp/up'), 'in')
 
     def test_programs_that_change_everything_meanwhile(self):
@@ -269,7 +257,7 @@ class Running(FilesTest):
             self.assertEqual(event['Actor']['Attributes']['comment'], 'why')
 
 
-class Stopped(FilesTest):
+class Stopped(WithFiles, ContainerTest):
     def look(self, name: str) -> dict:
         info = self.inspect(name)
         folder = self.home.path / 'home/containers' / info['Id']
@@ -293,7 +281,7 @@ class Stopped(FilesTest):
         self.assertIn(b'No such file', self.diatom('cp', 'old:/none', self.here, code=1).stderr)
         self.assertEqual(self.diatom('diff', 'old').stdout, b'A /made\n')
         names = self.read_tar('export', 'old')
-        self.assertIn('./made', names)
+        self.assertIn('made', names)
         self.diatom('commit', 'old', 'made:1')
         self.assertEqual(self.diatom('run', '--rm', 'made:1', 'cat', '/made').stdout, b'made\n')
         self.assertEqual(self.look('old'), before)
@@ -354,7 +342,7 @@ class Stopped(FilesTest):
         self.assertEqual(self.diatom('diff', 'fixed').stdout, b'')
 
 
-class Commit(FilesTest):
+class Commit(WithFiles, ContainerTest):
     def image_of(self, name: str, script: str, *options) -> str:
         """An image with the script's changes over busybox."""
         self.diatom('run', '--name', name, 'busybox', 'sh', '-c', script)

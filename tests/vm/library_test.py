@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """The C API, its examples and the program of docs/embedding.md, with real microVMs."""
+import io
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import tarfile
 import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from diatom import BINARY, DEADLINE, ROOT, Home, main, need  # noqa: E402
-from library import LIBRARY, binding  # noqa: E402
+from library import LIBRARY, LibraryTest  # noqa: E402
 
 
 def code_blocks(page: str, language: str) -> list[str]:
@@ -70,18 +72,8 @@ class Examples(ProgramTest):
         self.assertEqual(greeting, 'hello from a microVM')
 
 
-class Life(unittest.TestCase):
+class Life(LibraryTest):
     """The whole life of a container through the C API."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.home = Home()
-        cls.addClassCleanup(cls.home.close)
-        cls.diatom = binding()
-
-    def setUp(self):
-        self.runtime = self.diatom.Runtime(home=self.home.env['DIATOM_HOME'], run=self.home.env['DIATOM_RUN'])
-        self.addCleanup(self.runtime.close)
 
     def test_a_container_lives_and_ends(self):
         call, texts = self.runtime.call, self.diatom.texts
@@ -113,7 +105,7 @@ class Life(unittest.TestCase):
         call('container_pause', 'life')
         self.assertEqual(call('container_inspect', 'life')['State']['Status'], 'paused')
         call('container_resume', 'life')
-        self.await_log('life', {'stdout': False}, b'err\n')
+        self.assertEqual(self.await_log('life', b'err\n', stdout=False), b'err\n')
 
         call('container_stop', 'life', {'timeout': '20s'})
         self.assertEqual(call('container_wait', 'life', None)[0], 5)
@@ -126,17 +118,6 @@ class Life(unittest.TestCase):
         os.close(write)
         self.addCleanup(os.close, read)
         return read
-
-    def await_log(self, name: str, options: dict, wanted: bytes):
-        """By the callback, which ends the following."""
-        import ctypes
-        seen = []
-
-        def take(_user, _stream, data, size):
-            seen.append(ctypes.string_at(data, size))
-            return int(wanted in b''.join(seen))
-        self.runtime.call('container_read_logs', name, {'follow': True} | options, self.diatom.LOG(take), None)
-        self.assertEqual(b''.join(seen), wanted)
 
     def test_a_run_is_given_its_streams_and_gone_when_it_has_ended(self):
         read, write = os.pipe()
@@ -173,6 +154,86 @@ class Life(unittest.TestCase):
         self.assertEqual(errors, ['cancelled'])
         # Who looked on has gone; the container is its monitor's.
         self.assertEqual(self.runtime.call('container_inspect', 'endless')['State']['Status'], 'running')
+
+
+class Files(LibraryTest):
+    """Files of a container through the C API."""
+
+    def setUp(self):
+        super().setUp()
+        self.runtime.call('container_create', {'name': 'files', 'image': 'busybox', 'args': ['true']}, None, None)
+        self.addCleanup(self.home.run, 'rm', '-f', 'files')
+
+    def through_a_file(self, name: str, *arguments) -> bytes:
+        with open(self.home.path / 'tar', 'w+b') as tar:
+            result = self.runtime.call(name, *arguments, tar.fileno())
+            tar.seek(0)
+            data = tar.read()
+        self.assertEqual(result, {'bytes': len(data), 'warnings': []})
+        return data
+
+    def test_they_come_and_go_and_become_an_image(self):
+        call = self.runtime.call
+        source, back = self.home.path / 'source', self.home.path / 'back'
+        source.write_bytes(b'what is in it')
+        self.assertGreater(call('container_copy_to', 'files', str(source), '/etc/there', None)['bytes'], 0)
+        stat = call('container_stat_path', 'files', '/etc/there', None)
+        self.assertEqual((stat['name'], stat['kind'], stat['size_bytes'], stat['uid']), ('there', 'file', 13, 0))
+        self.assertEqual(call('container_copy_from', 'files', '/etc/there', str(back), {'archive': True})['warnings'], [])
+        self.assertEqual(back.read_bytes(), b'what is in it')
+
+        archive = self.through_a_file('container_read_archive', 'files', '/etc/there', None)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            self.assertEqual(tar.getnames(), ['there'])
+        with open(self.home.path / 'tar', 'rb') as tar:
+            self.assertEqual(call('container_write_archive', 'files', '/root', tar.fileno())['bytes'], len(archive))
+        with tarfile.open(fileobj=io.BytesIO(self.through_a_file('container_export', 'files'))) as tar:
+            self.assertEqual(tar.extractfile('root/there').read(), b'what is in it')
+        changes = call('container_diff', 'files')
+        self.assertLessEqual({'/etc/there', '/root/there'}, set(changes['added']))
+
+        image = call('container_commit', 'files', {'reference': 'of-files:1', 'changes': ['CMD ["cat", "/root/there"]']})
+        self.assertEqual(call('image_inspect', 'of-files:1')['Id'], image['id'])
+        read, write = os.pipe()
+        code, _ = call('container_run', {'image': 'of-files:1', 'auto_remove': True}, None, -1, write, -1, None, None)
+        os.close(write)
+        with os.fdopen(read, 'rb') as out:
+            self.assertEqual((code, out.read()), (0, b'what is in it'))
+
+    def test_what_is_not_there_is_an_error_of_its_kind(self):
+        call = self.runtime.call
+        for wanted, arguments in (
+                ('not_found', ('container_copy_from', 'files', '/nobody', str(self.home.path), None)),
+                ('not_found', ('container_stat_path', 'files', '/nobody', None)),
+                ('not_found', ('container_diff', 'nobody')),
+                ('invalid_argument', ('container_read_archive', 'files', '/etc', None, 999)),
+                ('invalid_argument', ('container_export', 'files', -1)),
+                ('invalid_argument', ('container_copy_to', 'files', None, '/', None)),
+                ('invalid_argument', ('container_copy_to', 'files', str(self.home.path), '/', {'owner': 'me'})),
+                ('invalid_argument', ('container_commit', 'files', {'reference': 'Not A Name'}))):
+            with self.subTest(arguments=arguments), self.assertRaises(self.diatom.Error) as error:
+                call(*arguments)
+            self.assertEqual(error.exception.kind, wanted)
+
+
+class Window(LibraryTest):
+    def test_the_window_of_a_containers_terminal_is_set(self):
+        call = self.runtime.call
+        script = 'trap "stty size" WINCH; echo ready; while :; do read line || exit; done'
+        call('container_create', {'name': 'window', 'image': 'busybox', 'tty': True, 'open_stdin': True,
+                                  'args': ['sh', '-c', script]}, None, None)
+        self.addCleanup(self.home.run, 'rm', '-f', 'window')
+        call('container_start', 'window')
+        self.await_log('window', b'ready')
+        call('container_resize', 'window', 33, 77)
+        self.await_log('window', b'33 77')
+
+    def test_one_without_a_terminal_has_none(self):
+        self.runtime.call('container_create', {'name': 'plain', 'image': 'busybox'}, None, None)
+        self.addCleanup(self.home.run, 'rm', '-f', 'plain')
+        with self.assertRaises(self.diatom.Error) as error:
+            self.runtime.call('container_resize', 'plain', 33, 77)
+        self.assertEqual(error.exception.kind, 'invalid_argument')
 
 
 class Monitor(ProgramTest):

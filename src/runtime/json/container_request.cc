@@ -10,6 +10,7 @@
 #include "net/port_mapping.h"
 #include "runtime/json/object_reader.h"
 #include "runtime/service.h"
+#include "runtime/spec_fields.h"
 #include "runtime/spec_text.h"
 
 namespace diatom {
@@ -122,41 +123,19 @@ void read_log(ObjectReader& field, LogLimits& log) {
 
 // What a container has beyond a service.
 void read_container(ObjectReader& field, ContainerSpec& spec) {
-  field("hostname", spec.hostname);
-  field("tty", spec.tty);
-  field("open_stdin", spec.open_stdin);
-  field("stdin_once", spec.stdin_once);
-  field("read_only", spec.read_only);
+  plain_spec_fields(field, spec);
   field.each("tmpfs", [&](const std::string& text) -> Result<> {
     spec.tmpfs.push_back(parse_tmpfs(text));
     return {};
   });
-  field("network", spec.network);
-  field("publish_all", spec.publish_all);
-  field("expose", spec.expose);
-  field("dns", spec.dns);
-  field("dns_search", spec.dns_search);
-  field("dns_options", spec.dns_options);
-  field("extra_hosts", spec.extra_hosts);
   field.parsed("disk_size", spec.disk_bytes, size("disk_size"));
-  field("engine", spec.engine);
-  field("auto_remove", spec.auto_remove);
-  field("stop_signal", spec.stop_signal);
   field.parsed("stop_timeout", spec.stop_timeout, whole_seconds);
   field.object("log", [&](ObjectReader& inner) { read_log(inner, spec.log); });
-  field("init", spec.init);
-  field("privileged", spec.privileged);
-  field("no_new_privileges", spec.no_new_privileges);
-  field("cap_add", spec.cap_add);
-  field("cap_drop", spec.cap_drop);
-  field("group_add", spec.group_add);
   field.each("ulimits", [&](const std::string& text) -> Result<> {
     spec.ulimits.push_back(TRY(parse_ulimit(text)));
     return {};
   });
-  field("sysctls", spec.sysctls);
   field.parsed("shm_size", spec.shm_bytes, size("shm_size"));
-  field("pids_limit", spec.pids_limit);
 }
 
 }  // namespace

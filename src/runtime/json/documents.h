@@ -26,6 +26,10 @@ Json run_json(const RunResult& result);
 Json stats_json(const ContainerStats& stats);
 Json process_json(const ProcessInfo& process);
 Json pruned_containers_json(const Runtime::Pruned& pruned);
+Json copy_json(const CopyResult& result);
+Json path_json(const PathStat& path);
+Json changes_json(const std::vector<FileChange>& changes);  // podman's: the paths by their kind
+Json committed_json(const CommittedImage& image);
 
 // ---- Images.
 Json image_json(const ImageInfo& image);          // docker's `inspect`
