@@ -36,7 +36,7 @@ asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
 	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) --target unit_tests && ctest --preset $@
 
 fuzz: test-deps $(KERNEL)/version ## short runs of every fuzz target
-	@cmake --preset fuzz >/dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzzers && ctest --preset fuzz
+	@cmake --preset asan >/dev/null && cmake --build build-asan -j $(JOBS) --target fuzzers && ctest --preset fuzz
 
 soak: build ## many rounds of random verbs and crashes
 	@DIATOM_SOAK=$${DIATOM_SOAK:-500} DIATOM_SOAK_SECONDS=86400 python3 tests/vm/soak_test.py
@@ -54,4 +54,4 @@ install: build ## honours DESTDIR and PREFIX
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## what was built; the kernel and the packages stay
-	@rm -rf build build-dev build-asan build-tsan build-fuzz
+	@rm -rf build build-dev build-asan build-tsan

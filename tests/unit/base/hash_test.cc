@@ -21,7 +21,7 @@ TEST(Sha256, AgreesWithTheStandard) {
 
 TEST(Sha256, DoesNotCareHowTheBytesAreCut) {
   std::string text = test::noise(10'000);
-  for (size_t piece : {1, 63, 64, 65, 4096}) {
+  for (size_t piece : std::initializer_list<size_t>{1, 63, 64, 65, 4096}) {
     Sha256 hash;
     for (size_t at = 0; at < text.size(); at += piece)
       hash.update(test::bytes_of(std::string_view(text).substr(at, piece)));

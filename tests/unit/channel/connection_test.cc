@@ -163,7 +163,7 @@ TEST_F(ConnectionTest, AWideStreamHoldsMoreOnBothSides) {
   fill(*client_, id, taken[0]);
   settle(*loop_);
   settle(*loop_);
-  for (size_t side : {0, 1}) {
+  for (size_t side : {0UZ, 1UZ}) {
     EXPECT_GT(received[side], stream_window) << side;
     EXPECT_LE(received[side], wide_stream_window) << side;
     EXPECT_GT(taken[side], received[side] + send_buffer) << side;

@@ -110,7 +110,7 @@ std::string sparse_tar(int parts) {
     block[156] = type;
     block.replace(257, 8, std::string("ustar\00000", 8));
     unsigned sum = 0;
-    for (unsigned char c : block) sum += c;
+    for (char c : block) sum += static_cast<unsigned char>(c);
     char text[8];
     std::snprintf(text, sizeof text, "%06o", sum);
     block.replace(148, 8, std::string(text, 7) + " ");

@@ -142,7 +142,7 @@ TEST(WriteImage, SaysWhichLayerHasMoreFilesThanMayBe) {
 
 TEST(WriteImage, HoldsDirectoriesOfEverySize) {
   // Names that fill a block to the byte, or miss it by one, at both ends of what is inline.
-  for (size_t count : {0, 1, 2, 50, 200, 339, 340, 341, 342, 2000}) {
+  for (size_t count : std::initializer_list<size_t>{0, 1, 2, 50, 200, 339, 340, 341, 342, 2000}) {
     std::vector<TarEntry> entries = {test::directory("d")};
     for (size_t i = 0; i < count; ++i) {
       std::string name = std::to_string(1'000'000 + i * 7919 % count * 10);

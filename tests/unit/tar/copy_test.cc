@@ -319,7 +319,7 @@ TEST_F(CopyTest, AFileThatIsNotWholeGoesAgain) {
                             {.name = "t/a", .size = 1},
                             {.name = "t/old", .size = 5000},
                             {.name = "t/z", .size = 5000}});
-  for (size_t cut : {3 * 512 + 512 + 100, 3 * 512 + 512 + 512 + 5120 + 100}) {
+  for (size_t cut : std::initializer_list<size_t>{3 * 512 + 512 + 100, 3 * 512 + 512 + 512 + 5120 + 100}) {
     auto done = unpacked(tar.substr(0, cut), to(), "t");
     ASSERT_FALSE(done);
     EXPECT_THAT(done.error().message, HasSubstr("too early"));
