@@ -196,8 +196,9 @@ Result<> Database::create(const std::filesystem::path& path) {
   for (const char* part : {"", "-wal", "-shm", "-journal"}) TRY(remove_tree(fresh.string() + part));
   {
     Database database = TRY(connect(fresh));
-    TRY(database.execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL;"));
+    TRY(database.execute("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"));
     TRY(database.migrate(path));
+    TRY(database.execute("PRAGMA journal_mode = WAL;"));
   }
   UniqueFd fd = TRY(open_file(fresh, O_RDWR));
   TRY(sync_fd(fd.get()));
