@@ -9,7 +9,6 @@
 #include "cli/image_verbs.h"
 #include "cli/options.h"
 #include "cli/transfer_flags.h"
-#include "image/preload.h"
 #include "oci/reference.h"
 
 namespace diatom::cli {
@@ -67,7 +66,6 @@ Result<int> pull_all(const Flags& flags, const PullOptions& given, ProgressMode 
 }
 
 Result<int> pull(const Flags& flags) {
-  image::Preload preload;
   PullOptions options;
   options.policy = TRY(parse_pull_policy(flags.policy));
   options.platform = flags.platform;

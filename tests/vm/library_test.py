@@ -186,13 +186,13 @@ class Files(LibraryTest):
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             self.assertEqual(tar.getnames(), ['there'])
         with open(self.home.path / 'tar', 'rb') as tar:
-            self.assertEqual(call('container_write_archive', 'files', '/root', tar.fileno())['bytes'], len(archive))
+            self.assertEqual(call('container_write_archive', 'files', '/usr', tar.fileno())['bytes'], len(archive))
         with tarfile.open(fileobj=io.BytesIO(self.through_a_file('container_export', 'files'))) as tar:
-            self.assertEqual(tar.extractfile('root/there').read(), b'what is in it')
+            self.assertEqual(tar.extractfile('usr/there').read(), b'what is in it')
         changes = call('container_diff', 'files')
-        self.assertLessEqual({'/etc/there', '/root/there'}, set(changes['added']))
+        self.assertLessEqual({'/etc/there', '/usr/there'}, set(changes['added']))
 
-        image = call('container_commit', 'files', {'reference': 'of-files:1', 'changes': ['CMD ["cat", "/root/there"]']})
+        image = call('container_commit', 'files', {'reference': 'of-files:1', 'changes': ['CMD ["cat", "/usr/there"]']})
         self.assertEqual(call('image_inspect', 'of-files:1')['Id'], image['id'])
         read, write = os.pipe()
         code, _ = call('container_run', {'image': 'of-files:1', 'auto_remove': True}, None, -1, write, -1, None, None)
