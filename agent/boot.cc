@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -105,6 +106,18 @@ Result<UniqueFd> open_channel(int uevents) {
   }
 }
 
+// The engine passes it on to a socket of the host's.
+Result<UniqueFd> connect_channel(uint32_t port) {
+  UniqueFd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_vm address{};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = VMADDR_CID_HOST;
+  address.svm_port = port;
+  if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+    return fail_errno("connect to the guest channel, vsock port " + std::to_string(port));
+  return fd;
+}
+
 // Before anything can go wrong, and before there is a container: its processes may not open this device themselves.
 // An initramfs has no devices yet.
 void open_log() {
@@ -152,7 +165,7 @@ Result<UniqueFd> open_uevents() {
 
 void load_network_modules() { load_modules(std::exchange(network_modules(), {})); }
 
-Result<UniqueFd> boot() {
+Result<UniqueFd> boot(const Arguments& arguments) {
   open_log();
   UniqueFd uevents = TRY(open_uevents());
   load_modules(open_modules("/etc/modules.list"));
@@ -163,7 +176,7 @@ Result<UniqueFd> boot() {
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
-  return open_channel(uevents.get());
+  return arguments.vsock_port ? connect_channel(*arguments.vsock_port) : open_channel(uevents.get());
 }
 
 }  // namespace diatom::agent

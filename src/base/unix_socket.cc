@@ -42,6 +42,14 @@ Result<UniqueFd> listen_on(const fs::path& path) {
   return fd;
 }
 
+Result<UniqueFd> accept_from(const UniqueFd& listener) {
+  UniqueFd fd(::accept(listener.get(), nullptr, nullptr));
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+    return fail_errno("accept a connection");
+  if (fd) ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
 Result<UniqueFd> connect_to(const fs::path& path) {
   sockaddr_un address = TRY(address_of(path));
   UniqueFd fd = TRY(platform::make_socket());

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,9 @@ Result<std::filesystem::path> code_path();
 // How the loader finds version `version` of lib`name`: "libcurl.so.4", "libcurl.4.dylib".
 std::string library_file(const std::string& name, int version);
 
+// Where libraries lie that packages have brought, in the order in which the loader looks.
+std::vector<std::filesystem::path> library_directories();
+
 // A pid's exit as a pollable descriptor (pidfd; kqueue). Readable once the process has exited.
 Result<UniqueFd> open_exit_event(pid_t pid);
 
@@ -55,6 +59,8 @@ struct SocketPair {
   UniqueFd theirs;
 };
 Result<SocketPair> make_socket_pair();
+// The same, of datagrams.
+Result<SocketPair> make_datagram_pair();
 // A Unix stream socket, close-on-exec and blocking.
 Result<UniqueFd> make_socket();
 struct Pipe {
@@ -94,6 +100,17 @@ struct HostInfo {
   uint64_t memory_bytes = 0;
 };
 HostInfo host_info();
+
+// Files and folders (with all that is in them); what is not there is left out.
+struct FileAccess {
+  std::vector<std::filesystem::path> read;
+  std::vector<std::filesystem::path> write;  // and read
+};
+// From now on this thread, and the threads that it starts, can open these and nothing else; what is open stays so. It
+// cannot be undone. False where the system has no such thing.
+Result<bool> confine_files(const FileAccess& access);
+// Likewise: it can listen at no other TCP port of the host. Error: unsupported where the system cannot see to that.
+Result<> confine_listening(std::span<const uint16_t> ports);
 
 // Whether hardware virtualisation really works here: the CPU has it (svm/vmx flag; the hypervisor sysctl) and this
 // user may use it. `reason` is empty when usable.

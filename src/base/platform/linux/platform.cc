@@ -119,6 +119,22 @@ std::string library_file(const std::string& name, int version) {
   return "lib" + name + ".so." + std::to_string(version);
 }
 
+std::vector<std::filesystem::path> library_directories() {
+  std::vector<std::filesystem::path> directories;
+  const char* chosen = std::getenv("LD_LIBRARY_PATH");
+  std::string list = chosen != nullptr ? chosen : "";
+  for (size_t begin = 0; begin < list.size();) {
+    size_t end = std::min(list.find(':', begin), list.size());
+    if (end > begin) directories.emplace_back(list.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  std::string multiarch = host_info().machine + "-linux-gnu";
+  for (const char* prefix : {"/usr/local", "/usr"})
+    for (const std::string& folder : {std::string("lib64"), "lib/" + multiarch, std::string("lib")})
+      directories.push_back(std::filesystem::path(prefix) / folder);
+  return directories;
+}
+
 Result<UniqueFd> open_exit_event(pid_t pid) {
   UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd) return fail_errno("pidfd_open " + std::to_string(pid));
@@ -146,11 +162,18 @@ bool holds_lock(pid_t pid, const std::filesystem::path& path) {
 
 bool die_with_parent(pid_t parent) { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent; }
 
-Result<SocketPair> make_socket_pair() {
+namespace {
+
+Result<SocketPair> make_pair(int type) {
   int fds[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("socketpair");
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("socketpair");
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
+
+}  // namespace
+
+Result<SocketPair> make_socket_pair() { return make_pair(SOCK_STREAM); }
+Result<SocketPair> make_datagram_pair() { return make_pair(SOCK_DGRAM); }
 
 Result<UniqueFd> make_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
