@@ -61,7 +61,9 @@ std::vector<UniqueFd>& network_modules() {
   return modules;
 }
 
-Result<> leave_initramfs() {
+Result<> leave_first_root() {
+  // libkrun's init has shared it, and what is shared cannot be moved.
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return fail_errno("make / private");
   ::mkdir("/newroot", 0755);
   TRY(mount_at("tmpfs", "/newroot", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"));
   if (::chdir("/newroot") < 0) return fail_errno("enter /newroot");
@@ -170,7 +172,7 @@ Result<UniqueFd> boot(const Arguments& arguments) {
   UniqueFd uevents = TRY(open_uevents());
   load_modules(open_modules("/etc/modules.list"));
   network_modules() = open_modules("/etc/network.list");
-  TRY(leave_initramfs());
+  TRY(leave_first_root());
   bring_loopback_up();
   open_network_to_users();
   // What the container does with its memory must not end the agent.
