@@ -30,7 +30,7 @@ struct Ipv4Packet {
   uint32_t source = 0;
   uint32_t destination = 0;
   bool first = true;      // holds the beginning of what it carries
-  bool fragment = false;  // and more of it comes in others, or came
+  bool fragment = false;  // and is not all of it
   size_t header_bytes = 0;
   Frame payload;  // not beyond what libslirp will take for it
 };
@@ -48,14 +48,14 @@ std::optional<Ipv4Packet> parse_ipv4(Frame frame) {
                     .source = u32(bytes, 12),
                     .destination = u32(bytes, 16),
                     .first = (fragment & 0x1fff) == 0,
-                    .fragment = (fragment & 0x3fff) != 0,
+                    .fragment = (fragment & 0xbfff) != 0,  // everything but "don't fragment", as libslirp sees it
                     .header_bytes = header_bytes,
                     .payload = bytes.subspan(header_bytes, total_bytes - header_bytes)};
 }
 
 Verdict refuse(const Ipv4Packet& packet) {
-  bool answerable = packet.first && packet.payload.size() >= udp_header_bytes &&
-                    (packet.protocol == protocol_tcp || packet.protocol == protocol_udp);
+  bool answerable =
+      packet.payload.size() >= udp_header_bytes && (packet.protocol == protocol_tcp || packet.protocol == protocol_udp);
   return answerable ? Verdict::refuse : Verdict::drop;
 }
 
@@ -96,7 +96,9 @@ Verdict EgressFilter::judge(Frame frame) const {
   if (frame.size() < ethernet_bytes) return Verdict::drop;
   if (u16(frame, 12) == ethertype_arp) return Verdict::pass;
   auto packet = parse_ipv4(frame);
-  if (!packet) return Verdict::drop;
+  // libslirp 4.7, as compilers understand it, takes the last fragment of a packet that it knows nothing of for a whole
+  // one (its commit 26be815b cures that), and writes to where its bytes point.
+  if (!packet || packet->fragment) return Verdict::drop;
 
   uint32_t destination = packet->destination;
   uint32_t first_octet = destination >> 24;
@@ -108,14 +110,11 @@ Verdict EgressFilter::judge(Frame frame) const {
     case protocol_icmp:
       return destination == network_.gateway || destination == network_.resolver ? Verdict::pass : Verdict::drop;
     case protocol_tcp:
-      // The flags must not come in a piece that is joined to this one, or put over it.
-      if (packet->fragment || packet->payload.size() < tcp_header_bytes) return Verdict::drop;
+      if (packet->payload.size() < tcp_header_bytes) return Verdict::drop;
       if (!begins_connection(packet->payload)) return Verdict::pass;
       if (destination == network_.resolver && u16(packet->payload, 2) == 53) return Verdict::pass;
       return refuse(*packet);
     case protocol_udp: {
-      // Only with its first piece, which has the ports, do the others become a datagram.
-      if (!packet->first) return Verdict::pass;
       if (packet->payload.size() < udp_header_bytes) return Verdict::drop;
       Verdict verdict = judge_udp(packet->payload, packet->source, destination);
       return verdict == Verdict::refuse ? refuse(*packet) : verdict;

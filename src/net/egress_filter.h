@@ -29,8 +29,9 @@ class EgressFilter {
   // Of published UDP ports the guest's side.
   EgressFilter(const GuestNetwork& network, const std::vector<uint16_t>& published_udp);
 
-  // To the world goes IPv4. To the guest's own network: ARP, ICMP echo, DHCP, DNS to the resolver, TCP of connections
-  // that came from outside, and the answers to datagrams that came by published ports.
+  // To the world goes IPv4, but no fragments: a datagram must fit into a frame. To the guest's own network: ARP, ICMP
+  // echo, DHCP, DNS to the resolver, TCP of connections that came from outside, and the answers to datagrams that came
+  // by published ports.
   Verdict judge(Frame from_guest) const;
 
   // Of every frame that goes to the guest: who has asked by a published UDP port may be answered.
