@@ -96,8 +96,8 @@ Verdict EgressFilter::judge(Frame frame) const {
   if (frame.size() < ethernet_bytes) return Verdict::drop;
   if (u16(frame, 12) == ethertype_arp) return Verdict::pass;
   auto packet = parse_ipv4(frame);
-  // libslirp 4.7, as compilers understand it, takes the last fragment of a packet that it knows nothing of for a whole
-  // one (its commit 26be815b cures that), and writes to where its bytes point.
+  // libslirp before 4.8, as GCC 12 compiles it, takes a last fragment without others for a whole packet, and writes to
+  // where its bytes point (its commit 26be815b).
   if (!packet || packet->fragment) return Verdict::drop;
 
   uint32_t destination = packet->destination;
