@@ -21,7 +21,7 @@ from make_initramfs import entry  # noqa: E402
 
 SUITE = 'bookworm'
 # What diatom is linked with or loads, what the tests call, and what a shell needs around it. No QEMU.
-PACKAGES = ['?essential', 'python3', 'e2fsprogs', 'iproute2', 'procps', 'busybox-static', 'gcc', 'libc6-dev',
+PACKAGES = ['?essential', 'mount', 'python3', 'e2fsprogs', 'iproute2', 'procps', 'busybox-static', 'gcc', 'libc6-dev',
             'libarchive13', 'libcurl4', 'libfmt9', 'libisal2', 'libnghttp2-14', 'libslirp0', 'libsqlite3-0', 'libssl3',
             'libstdc++6', 'libzstd1']
 MODULE_LISTS = ('modules.list', 'network.list', 'host.list')
@@ -30,7 +30,7 @@ ROOT_SIZE = '8G'  # sparse
 INITRAMFS_INIT = """#!/bin/busybox sh
 for module in $(/bin/busybox cat /modules.list); do /bin/busybox insmod $module; done
 /bin/busybox mount -t devtmpfs dev /dev
-/bin/busybox mount -o noatime /dev/vda /root
+/bin/busybox mount -t ext4 -o noatime /dev/vda /root
 /bin/busybox mount --move /dev /root/dev
 exec /bin/busybox switch_root /root /init
 """
