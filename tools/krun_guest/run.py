@@ -80,6 +80,7 @@ def qemu_command(memory: int, disk: int, console: pathlib.Path, output: int, sta
     # One CPU: with two, QEMU before 8.1 breaks kernels that patch themselves (docs/architecture.md), and a VM starts no sooner;
     # the host's other CPUs have other guests. A kernel that believes in fast string copies copies byte by byte. Page tables
     # are walked by software here, those of a VM through those of the guest: five levels are dearer than four.
+    # With XSAVE, libkrun's kernel finds sizes that do not agree, and warns at length.
     return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot',
             '-display', 'none', '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max,-erms,-fsrm,-la57,-xsave', '-smp', '1',
             '-m', str(memory), '-kernel', str(GUEST / 'kernel'), '-initrd', str(GUEST / 'initramfs.cpio'),

@@ -155,13 +155,13 @@ Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network) {
   if (!krun) return krun.error();
   auto ctx = configure(*krun, config, serve_network);
   if (!ctx) return ctx.error();
-  if (auto confined = confine(config); !confined) return confined.error();
-  int32_t result = krun->start_enter(*ctx);
-  // It says -EINVAL for a dozen things.
+  // It says -EINVAL for a dozen things, or aborts the process, or makes a VM that does nothing.
   platform::Virtualisation virtualisation = platform::probe_virtualisation();
   if (!virtualisation.usable)
     return {Errc::engine_unavailable, "boot VM: no hardware virtualisation: " + virtualisation.reason,
             "use --engine qemu"};
+  if (auto confined = confine(config); !confined) return confined.error();
+  int32_t result = krun->start_enter(*ctx);
   if (result == -ENOENT)
     return {Errc::engine_unavailable, "boot VM: libkrun finds no libkrunfw, which has the guest's kernel",
             "install libkrunfw 5; DIATOM_LIBKRUNFW names the file"};
