@@ -84,12 +84,23 @@ static int try_socket(int family, int type, int protocol) {
   return say(socket(family, type, protocol) >= 0 ? "made" : strerror(errno));
 }
 
+/* A datagram's last piece, of a whole that nobody has: by a raw socket, which lets its owner write the IP header. */
+static int send_fragment(const char* to) {
+  unsigned char packet[28] = {0x45, 0, 0, sizeof packet, 0, 1, 0, 1, 64, IPPROTO_UDP};
+  struct sockaddr_in address = address_of(to, "0");
+  int fd = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
+  if (fd < 0) return say("no raw socket");
+  memcpy(packet + 16, &address.sin_addr, 4);
+  return say(sendto(fd, packet, sizeof packet, 0, (void*)&address, sizeof address) < 0 ? strerror(errno) : "sent");
+}
+
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   const char* what = argc > 2 ? argv[1] : "";
   if (!strcmp(what, "echo")) return echo(argv[2]);
   if (!strcmp(what, "tcp") && argc > 3) return try_tcp(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
   if (!strcmp(what, "udp") && argc > 3) return try_udp(argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+  if (!strcmp(what, "fragment")) return send_fragment(argv[2]);
   if (!strcmp(what, "socket") && argc > 3) return try_socket(atoi(argv[2]), atoi(argv[3]), 0);
   return 1;
 }

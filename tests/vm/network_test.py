@@ -225,6 +225,10 @@ class HostIsClosed(NetworkTest):
         out = self.probing('for f in 17 44; do /p socket $f 3; done; /p socket 2 10; /p socket 2 1')
         self.assertEqual(out, ['Operation not permitted'] * 3 + ['made'])
 
+    def test_no_fragment_leaves_that_a_program_makes_itself(self):
+        out = self.probing('for a in 198.51.100.1 10.0.2.3 10.0.2.15; do /p fragment $a; done')
+        self.assertEqual(out, ['Operation not permitted'] * 2 + ['sent'])
+
     def test_the_containers_own_address_and_loopback_are_open(self):
         out = self.probing('/p echo 7 > /ready & until grep -q ready /ready; do true; done; '
                            'for a in 127.0.0.1 10.0.2.15; do /p tcp $a 7; /p udp $a 7; done')
