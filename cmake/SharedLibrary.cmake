@@ -18,7 +18,7 @@ set_target_properties(diatom_shared PROPERTIES OUTPUT_NAME diatom EXPORT_NAME di
   LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/lib)
 target_include_directories(diatom_shared INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-add_dependencies(diatom_shared diatom_monitor)
+add_dependencies(diatom_shared diatom_monitor diatom_krun)
 
 install(TARGETS diatom_shared EXPORT diatom LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/diatom DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -1,9 +1,14 @@
 // diatom-krun CONFIG: becomes the VM that the file describes. diatom-krun --probe: what the libkrun that is found can do.
 #include <fmt/core.h>
 
+#include <sys/resource.h>
+
 #include <cstring>
+#include <memory>
+#include <thread>
 
 #include "base/file.h"
+#include "net/user_stack.h"
 #include "vm/krun/vmm.h"
 
 namespace {
@@ -24,8 +29,53 @@ Result<std::string> probe() {
   return words;
 }
 
-Result<> serve_network(const vm::UserNetwork&, UniqueFd) {
-  return fail(Errc::unsupported, "no network yet");
+net::UserStackConfig stack_config(const vm::UserNetwork& network) {
+  net::UserStackConfig config{.network = network.network,
+                              .prefix = network.prefix,
+                              .gateway = network.gateway,
+                              .resolver = network.resolver,
+                              .guest_address = network.guest_address};
+  for (const vm::PortForward& forward : network.forwards)
+    config.published.push_back({.host_address = forward.host_address,
+                                .host_port = forward.host_port,
+                                .container_port = forward.guest_port,
+                                .protocol = forward.protocol});
+  return config;
+}
+
+// It is stopped where no VM comes of it; else it ends with the process, which libkrun ends, or a signal.
+class NetworkThread {
+ public:
+  NetworkThread() = default;
+  NetworkThread(const NetworkThread&) = delete;
+  NetworkThread& operator=(const NetworkThread&) = delete;
+  NetworkThread(NetworkThread&&) = delete;
+  NetworkThread& operator=(NetworkThread&&) = delete;
+  ~NetworkThread() {
+    if (!thread_.joinable()) return;
+    stack_->stop();
+    thread_.join();
+  }
+
+  Result<> serve(const vm::UserNetwork& network, UniqueFd nic) {
+    stack_ = TRY(net::UserStack::open(stack_config(network), std::move(nic)));
+    thread_ = std::thread([this] {
+      if (auto served = stack_->run(); !served) fmt::print(stderr, "{}\n", served.error().message);
+    });
+    return {};
+  }
+
+ private:
+  std::unique_ptr<net::UserStack> stack_;
+  std::thread thread_;
+};
+
+// Each connection of the guest's is a descriptor.
+void allow_many_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Error become_vm(const char* path) {
@@ -33,7 +83,11 @@ Error become_vm(const char* path) {
   if (!text) return text.error();
   auto config = vm::decode_vmm_config(*text);
   if (!config) return config.error();
-  return vm::run_vmm(*config, serve_network);
+  allow_many_descriptors();
+  NetworkThread network;
+  return vm::run_vmm(*config, [&](const vm::UserNetwork& wanted, UniqueFd nic) {
+    return network.serve(wanted, std::move(nic));
+  });
 }
 
 }  // namespace

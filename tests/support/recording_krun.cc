@@ -123,11 +123,11 @@ EXPORT int32_t krun_set_gpu_options(uint32_t ctx, uint32_t flags) {
 EXPORT int32_t krun_add_disk2(uint32_t ctx, const char* id, const char* path, uint32_t format, bool read_only) {
   return note("krun_add_disk2", "%u %s %s %u %d", ctx, id, path, format, read_only);
 }
-EXPORT int32_t krun_add_net_unixgram(uint32_t ctx, const char* path, int fd, const uint8_t* mac, uint32_t features,
+EXPORT int32_t krun_add_net_unixstream(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features,
                                      uint32_t flags) {
   struct stat status{};
   bool socket = ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
-  return note("krun_add_net_unixgram", "%u %s %s %02x:%02x:%02x:%02x:%02x:%02x %u %u", ctx, path == nullptr ? "-" : path,
+  return note("krun_add_net_unixstream", "%u %s %s %02x:%02x:%02x:%02x:%02x:%02x %u %u", ctx, path == nullptr ? "-" : path,
               socket ? "socket" : "no socket", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], features, flags);
 }
 EXPORT int32_t krun_set_gpu_options2(uint32_t ctx, uint32_t flags, uint64_t bytes) {

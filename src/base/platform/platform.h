@@ -59,8 +59,6 @@ struct SocketPair {
   UniqueFd theirs;
 };
 Result<SocketPair> make_socket_pair();
-// The same, of datagrams.
-Result<SocketPair> make_datagram_pair();
 // A Unix stream socket, close-on-exec and blocking.
 Result<UniqueFd> make_socket();
 struct Pipe {

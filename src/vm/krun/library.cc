@@ -118,7 +118,7 @@ Result<Krun> load_libkrun(const fs::path& library, const std::optional<fs::path>
                 "libkrun 1.8 is the oldest, and 2 is none that diatom knows");
   find(handle, "krun_add_disk2", krun.add_disk2);
   find(handle, "krun_add_disk3", krun.add_disk3);
-  find(handle, "krun_add_net_unixgram", krun.add_net_unixgram);
+  find(handle, "krun_add_net_unixstream", krun.add_net_unixstream);
   find(handle, "krun_set_port_map", krun.set_port_map);
   find(handle, "krun_disable_implicit_vsock", krun.disable_implicit_vsock);
   find(handle, "krun_add_vsock", krun.add_vsock);
@@ -132,7 +132,7 @@ Result<Krun> load_libkrun(const fs::path& library, const std::optional<fs::path>
 KrunFeatures krun_features(const Krun& krun) {
   KrunFeatures features;
   features.disks = built_with(krun, Krun::feature_blk, krun.add_disk2 != nullptr || krun.add_disk3 != nullptr);
-  features.network = built_with(krun, Krun::feature_net, krun.add_net_unixgram != nullptr);
+  features.network = built_with(krun, Krun::feature_net, krun.add_net_unixstream != nullptr);
   features.gpu = built_with(krun, Krun::feature_gpu, krun.set_gpu_options != nullptr);
   features.plain_vsock = krun.disable_implicit_vsock != nullptr && krun.add_vsock != nullptr;
   if (int32_t most = krun.get_max_vcpus != nullptr ? krun.get_max_vcpus() : 0; most > 0)

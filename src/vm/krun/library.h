@@ -29,8 +29,8 @@ struct Krun {
   int32_t (*add_disk2)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only);
   int32_t (*add_disk3)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only,
                        bool direct_io, uint32_t sync_mode);
-  int32_t (*add_net_unixgram)(uint32_t ctx, const char* path, int fd, const uint8_t* mac, uint32_t features,
-                              uint32_t flags);
+  // A stream of frames, each behind its length in four bytes, big-endian: as QEMU's and passt's. The library takes the fd.
+  int32_t (*add_net_unixstream)(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features, uint32_t flags);
   int32_t (*set_port_map)(uint32_t ctx, const char* const* map);
   int32_t (*disable_implicit_vsock)(uint32_t ctx);
   int32_t (*add_vsock)(uint32_t ctx, uint32_t tsi_features);

@@ -61,9 +61,10 @@ std::array<uint8_t, 6> parse_mac(const std::string& text) {
 // A NIC that leads nowhere keeps the library from handing out the host's network, where nothing else does.
 Result<> add_nic(const Krun& krun, uint32_t ctx, const std::optional<UserNetwork>& network,
                  const ServeNetwork& serve_network) {
-  platform::SocketPair pair = TRY(platform::make_datagram_pair());
+  platform::SocketPair pair = TRY(platform::make_socket_pair());
   std::array<uint8_t, 6> mac = parse_mac(network ? network->mac : "02:00:00:00:00:01");
-  CALL(add_net_unixgram, ctx, nullptr, pair.theirs.release(), mac.data(), 0, 0);
+  // No features: libslirp sums up what it gets, and takes no segments that are larger than a frame.
+  CALL(add_net_unixstream, ctx, nullptr, pair.theirs.release(), mac.data(), 0, 0);
   if (network) return serve_network(*network, std::move(pair.ours));
   [[maybe_unused]] int held = pair.ours.release();  // for as long as the VM lives
   return {};

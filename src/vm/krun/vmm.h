@@ -11,8 +11,8 @@
 
 namespace diatom::vm {
 
-// Attaches a NIC: takes the host's end of a socket of datagrams, one Ethernet frame each, and serves it in threads of its
-// own until the process ends. Before it returns the ports are published. (net/ and vm/ do not know each other.)
+// Serves a NIC in a thread of its own until the process ends; it takes the other end of the library's stream of frames.
+// Before it returns the ports are published. (net/ and vm/ do not know each other.)
 using ServeNetwork = std::function<Result<>(const UserNetwork& network, UniqueFd nic)>;
 
 // Every call that leads to the VM, in order, but the last. Returns libkrun's context.

@@ -162,18 +162,11 @@ bool holds_lock(pid_t pid, const std::filesystem::path& path) {
 
 bool die_with_parent(pid_t parent) { return ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == parent; }
 
-namespace {
-
-Result<SocketPair> make_pair(int type) {
+Result<SocketPair> make_socket_pair() {
   int fds[2];
-  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("socketpair");
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) return fail_errno("socketpair");
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
-
-}  // namespace
-
-Result<SocketPair> make_socket_pair() { return make_pair(SOCK_STREAM); }
-Result<SocketPair> make_datagram_pair() { return make_pair(SOCK_DGRAM); }
 
 Result<UniqueFd> make_socket() {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
