@@ -1,12 +1,11 @@
 #include "runtime/monitor/control_server.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
+#include "base/platform/platform.h"
 #include "base/unix_socket.h"
 
 namespace diatom {
@@ -46,7 +45,7 @@ void ControlServer::accept_from_now_on() {
 }
 
 void ControlServer::accept() {
-  UniqueFd fd(::accept(socket_.get(), nullptr, nullptr));
+  UniqueFd fd = platform::accept_connection(socket_);
   if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
     // It stays readable, and must not keep us busy.
     loop_.forget(socket_.get());
@@ -54,7 +53,6 @@ void ControlServer::accept() {
     return;
   }
   if (!fd) return;  // it went away again
-  ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   if (clients_.size() >= most_clients) return;
   [[maybe_unused]] auto ignored = adopt(std::move(fd));
 }

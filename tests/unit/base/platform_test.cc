@@ -68,10 +68,10 @@ TEST(ExitEvent, IsReadableOnceTheProcessHasEndedAndNeverReachesAnother) {
   ASSERT_TRUE(event) << test::error_of(event);
   pollfd poll{event->get(), POLLIN, 0};
   EXPECT_EQ(::poll(&poll, 1, 0), 0);
-  EXPECT_EQ(platform::send_signal(*event, SIGKILL), 0);
+  EXPECT_EQ(platform::send_signal(*event, pid, SIGKILL), 0);
   EXPECT_EQ(::poll(&poll, 1, 20'000), 1);
   ::waitpid(pid, nullptr, 0);
-  EXPECT_EQ(platform::send_signal(*event, SIGKILL), -1);
+  EXPECT_EQ(platform::send_signal(*event, pid, SIGKILL), -1);
   EXPECT_EQ(errno, ESRCH);
 }
 
