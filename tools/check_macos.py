@@ -24,7 +24,7 @@ SKIPPED = 77  # as CTest is told
 OTHERS = re.compile(r'_(sqlite3|nghttp2|archive|curl|ZSTD|isal|slirp|SHA256)_'
                     r'|__Z(T[CISTV]|GV)?N?K?(St|3fmt)'  # std::, fmt:: and what the compiler makes for them
                     r'|__Z[nd][wal]'  # operator new and delete
-                    r'|__ZT[IS]'  # of types that libc++abi has: int, char*, …
+                    r'|__ZT([IS]|VN10__cxxabi)'  # of types that libc++abi has: int, char*, …
                     r'|___cxa_|___gxx_|__Unwind_|___dso_handle$')
 
 MACHO_64 = 0xfeedfacf
