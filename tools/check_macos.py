@@ -12,7 +12,6 @@ import re
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -61,10 +60,7 @@ def system_symbols() -> set[str]:
 
 
 def run(*command: str) -> str:
-    # Ninja knows what has changed; zig's own cache would only grow.
-    with tempfile.TemporaryDirectory() as cache:
-        result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                env=os.environ | {'ZIG_GLOBAL_CACHE_DIR': cache, 'ZIG_LOCAL_CACHE_DIR': cache})
+    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if result.returncode != 0:
         sys.exit(f'{result.stdout}check_macos: {" ".join(command)} failed')
     return result.stdout
