@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 KERNEL := .cache/kernel
 KEEP_STDIN := </dev/null
 
-.PHONY: all build deps test-deps demo test soak asan tsan macos fuzz lint fmt bench install clean help
+.PHONY: all build deps test-deps krun-guest demo test test-krun soak asan tsan macos fuzz lint fmt bench install clean help
 
 all: build
 
@@ -17,11 +17,15 @@ deps:
 
 test-deps:
 	@tools/install_deps.sh test $(KEEP_STDIN)
-	@tools/fetch_krunfw.sh .cache/krunfw $(KEEP_STDIN)
+	@tools/fetch_krun.sh .cache/krun $(KEEP_STDIN)
 	@tools/fetch_zig.sh .cache/ziglang $(KEEP_STDIN)
 
 $(KERNEL)/version: tools/fetch_kernel.py
 	@tools/fetch_kernel.py $(KERNEL)
+
+# Where it cannot be made, its tests say so and are skipped.
+krun-guest: test-deps $(KERNEL)/version
+	@tools/krun_guest/make.py .cache/krun-guest $(KERNEL) $(KEEP_STDIN) || true
 
 build: deps $(KERNEL)/version ## install what is needed, build build/bin/diatom and the guest
 	@cmake --preset release >/dev/null
@@ -30,8 +34,11 @@ build: deps $(KERNEL)/version ## install what is needed, build build/bin/diatom 
 demo: ## everything from nothing to the output of a program in a microVM
 	@tools/demo.sh
 
-test: test-deps build ## every test: unit, lint, integration, vm, fuzz, sanitizers
+test: test-deps krun-guest build ## every test: unit, lint, integration, vm, krun, fuzz, sanitizers
 	@tools/test.sh
+
+test-krun: krun-guest build ## the VM tests with the real libkrun, in an emulated machine that has KVM
+	@ctest --test-dir build -L krun --output-on-failure -j $(JOBS)
 
 asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
 	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) --target unit_tests && ctest --preset $@

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -60,7 +61,9 @@ std::vector<UniqueFd>& network_modules() {
   return modules;
 }
 
-Result<> leave_initramfs() {
+Result<> leave_first_root() {
+  // libkrun's init has shared it, and what is shared cannot be moved.
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return fail_errno("make / private");
   ::mkdir("/newroot", 0755);
   TRY(mount_at("tmpfs", "/newroot", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"));
   if (::chdir("/newroot") < 0) return fail_errno("enter /newroot");
@@ -103,6 +106,18 @@ Result<UniqueFd> open_channel(int uevents) {
     while (::recv(uevents, message, sizeof message, 0) > 0) {
     }
   }
+}
+
+// The engine passes it on to a socket of the host's.
+Result<UniqueFd> connect_channel(uint32_t port) {
+  UniqueFd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_vm address{};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = VMADDR_CID_HOST;
+  address.svm_port = port;
+  if (!fd || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0)
+    return fail_errno("connect to the guest channel, vsock port " + std::to_string(port));
+  return fd;
 }
 
 // Before anything can go wrong, and before there is a container: its processes may not open this device themselves.
@@ -152,18 +167,18 @@ Result<UniqueFd> open_uevents() {
 
 void load_network_modules() { load_modules(std::exchange(network_modules(), {})); }
 
-Result<UniqueFd> boot() {
+Result<UniqueFd> boot(const Arguments& arguments) {
   open_log();
   UniqueFd uevents = TRY(open_uevents());
   load_modules(open_modules("/etc/modules.list"));
   network_modules() = open_modules("/etc/network.list");
-  TRY(leave_initramfs());
+  TRY(leave_first_root());
   bring_loopback_up();
   open_network_to_users();
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
-  return open_channel(uevents.get());
+  return arguments.vsock_port ? connect_channel(*arguments.vsock_port) : open_channel(uevents.get());
 }
 
 }  // namespace diatom::agent

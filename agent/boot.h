@@ -3,14 +3,15 @@
 
 #include <string_view>
 
+#include "arguments.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
 
 namespace diatom::agent {
 
-// Loads the modules that the initramfs brought, and leaves the initramfs for a tmpfs of our own (pivot_root is not
+// Loads the modules that the initramfs brought, and leaves the first root for a tmpfs of our own (pivot_root is not
 // possible otherwise) with /dev, /proc and /sys. Returns the guest channel.
-Result<UniqueFd> boot();
+Result<UniqueFd> boot(const Arguments& arguments);
 
 // The drivers of the network, which a container without one never needs. Once.
 void load_network_modules();

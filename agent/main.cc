@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "disks.h"
 #include "server.h"
 
 namespace {
@@ -21,8 +22,9 @@ void hold_standard_descriptors() {
   if (fd > 2) ::close(fd);
 }
 
-Result<> serve() {
-  UniqueFd channel = TRY(agent::boot());
+Result<> serve(const agent::Arguments& arguments) {
+  agent::name_disks(arguments.disks);
+  UniqueFd channel = TRY(agent::boot(arguments));
   auto loop = TRY(EventLoop::create());
   auto server = TRY(agent::Server::open(*loop, std::move(channel)));
   TRY(loop->on_signal(SIGCHLD, [&](int) { server->reap(); }));
@@ -31,7 +33,7 @@ Result<> serve() {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   if (::getpid() != 1) {
     constexpr std::string_view text = "the diatom agent is the first process of a guest; it does nothing elsewhere\n";
     [[maybe_unused]] ssize_t ignored = ::write(2, text.data(), text.size());
@@ -41,7 +43,8 @@ int main() {
   hold_standard_descriptors();
   // Nor are its children, until they have become somebody's program: nobody in the container looks into them.
   ::prctl(PR_SET_DUMPABLE, 0);
-  if (auto served = serve(); !served) agent::log(served.error().message);
+  auto words = std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+  if (auto served = serve(agent::parse_arguments(words)); !served) agent::log(served.error().message);
   // The host has gone, or nothing can be done: the VM ends.
   ::sync();
   ::reboot(RB_AUTOBOOT);

@@ -27,3 +27,9 @@ pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)  # CURLOPT_PROTOCOLS_STR
+# By its files: Debian's slirp.pc asks for the headers of GLib, which its own header does not include.
+find_path(SLIRP_INCLUDE_DIR slirp/libslirp.h REQUIRED)
+find_library(SLIRP_LIBRARY slirp REQUIRED)
+add_library(Slirp::Slirp UNKNOWN IMPORTED)
+set_target_properties(Slirp::Slirp PROPERTIES IMPORTED_LOCATION ${SLIRP_LIBRARY}
+  INTERFACE_INCLUDE_DIRECTORIES ${SLIRP_INCLUDE_DIR})

@@ -10,7 +10,14 @@ set(agent_disk_tool ${PROJECT_SOURCE_DIR}/tools/make_agent_disk.sh)
 add_custom_command(OUTPUT ${guest_dir}/agent.ext4
   COMMAND ${agent_disk_tool} ${guest_dir}/agent.ext4 $<TARGET_FILE:diatom_agent>
   DEPENDS diatom_agent ${agent_disk_tool} VERBATIM)
-set(guest_files ${guest_dir}/agent.ext4)
+# What libkrun shares with its guests: the agent, and where the first init mounts things.
+foreach(folder dev proc sys run tmp newroot)
+  file(MAKE_DIRECTORY ${guest_dir}/krun/${folder})
+endforeach()
+add_custom_command(OUTPUT ${guest_dir}/krun/agent
+  COMMAND ${CMAKE_COMMAND} -E copy_if_different $<TARGET_FILE:diatom_agent> ${guest_dir}/krun/agent
+  DEPENDS diatom_agent VERBATIM)
+set(guest_files ${guest_dir}/agent.ext4 ${guest_dir}/krun/agent)
 
 if(EXISTS ${DIATOM_KERNEL_DIR}/version)
   add_custom_command(OUTPUT ${guest_dir}/initramfs.cpio ${guest_dir}/kernel ${guest_dir}/version
@@ -22,4 +29,4 @@ else()
   message(STATUS "no guest kernel in ${DIATOM_KERNEL_DIR}: run tools/fetch_kernel.py ${DIATOM_KERNEL_DIR}")
 endif()
 add_custom_target(guest ALL DEPENDS ${guest_files})
-install(DIRECTORY ${guest_dir}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/diatom/guest)
+install(DIRECTORY ${guest_dir}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/diatom/guest USE_SOURCE_PERMISSIONS)

@@ -348,6 +348,42 @@ def files():
     write('file_changes', {'three': 'A /a\0C /b c\0D /d\0'.replace(' /', '/'), 'cut': 'A/a', 'odd': 'X/a\0', 'none': ''})
 
 
+# ---- Frames of a guest's NIC: net_frames.cc completes lengths and checksums.
+
+def frames():
+    mac = b'\x52\x55\x0a\0\2\2' + b'\2\0\0\0\0\1'
+
+    def record(frame: bytes) -> bytes:
+        return struct.pack('>H', len(frame)) + frame
+
+    def ipv4(protocol: int, payload: bytes, to: bytes = bytes([10, 0, 2, 2]), fragment: int = 0, options: bytes = b'') -> bytes:
+        header = struct.pack('>BBHHHBBH', 0x45 + len(options) // 4, 0, 0, 7, fragment, 64, protocol, 0)
+        return record(mac + b'\x08\0' + header + bytes([10, 0, 2, 15]) + to + options + payload)
+
+    def udp(from_port: int, to_port: int, data: bytes) -> bytes:
+        return struct.pack('>HHHH', from_port, to_port, 8 + len(data), 0) + data
+
+    def tcp(to_port: int, flags: int, options: bytes = b'') -> bytes:
+        return struct.pack('>HHIIBBHHH', 40000, to_port, 1, 0, 0x50 + (len(options) // 4 << 4), flags, 65535, 0, 0) + options
+
+    dhcp = bytes([1, 1, 6, 0]) + b'xid!' + bytes(20) + mac[6:] + bytes(202) + b'\x63\x82\x53\x63'
+    arp = b'\xff' * 6 + mac[6:] + b'\x08\x06\0\1\x08\0\6\4'
+    syn, ack = 2, 16
+    write('net_frames', {name: b'\0' + seed for name, seed in {
+        'arp': record(arp + b'\0\1' + mac[6:] + bytes([10, 0, 2, 15]) + bytes(6) + bytes([10, 0, 2, 3])),
+        'arp-reply': record(arp + b'\0\2' + mac[6:] + bytes([10, 0, 2, 15]) + bytes(6) + bytes([10, 0, 2, 2])),
+        'ping': ipv4(1, b'\x08\0\0\0\0\1\0\0data'), 'ping-options': ipv4(1, b'\x08' + bytes(7), options=b'\1\1\1\0'),
+        'discover': ipv4(17, udp(68, 67, dhcp + b'\x35\1\1\xff'), b'\xff' * 4),
+        'request': ipv4(17, udp(68, 67, dhcp + b'\x35\1\3\x32\4\x0a\0\2\x0f\xff')), 'bootp': ipv4(17, udp(68, 67, dhcp)),
+        'dns': ipv4(17, udp(40000, 53, b'query'), bytes([10, 0, 2, 3])), 'tftp': ipv4(17, udp(40000, 69, b'\0\1f\0octet\0')),
+        'syn': ipv4(6, tcp(80, syn, b'\2\4\5\xb4'), bytes([192, 0, 2, 1])), 'refused': ipv4(6, tcp(80, syn)),
+        'ack': ipv4(6, tcp(80, ack)), 'loopback': ipv4(17, udp(1, 2, b'x'), bytes([127, 0, 0, 1])),
+        'pieces': ipv4(1, b'\x08' + bytes(15), fragment=0x2000) + ipv4(1, b'the rest', fragment=2),
+        'overlap': ipv4(17, udp(1, 67, bytes(24)), fragment=0x2000) + ipv4(17, bytes(16), fragment=0x2001) + ipv4(17, bytes(8), fragment=3),
+        'odd': record(b'') + record(mac) + record(mac + b'\x08\0') + record(mac + b'\x86\xdd' + bytes(40))}.items()} |
+        {'raw': b'\1\0\0\0\4four', 'raw-length': b'\1\xff\xff\xff\xff'})
+
+
 if __name__ == '__main__':
-    for make in (texts, documents, messages, layers, files, indexes, words, guest, host):
+    for make in (texts, documents, messages, layers, files, indexes, words, guest, host, frames):
         make()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fetches Debian's cloud kernel package and unpacks what a guest needs: the kernel image and a few modules.
 
-  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,modules.list,network.list,modules/*.ko,version}
+  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,version,modules/*.ko,modules.list,network.list,host.list}
 
 Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
 by PVH, without a decompressor running (slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
@@ -19,7 +19,9 @@ import zlib
 # What a container's root and its guest channel stand on, and what its network does: that is loaded later, and only where
 # there is one. Their dependencies are found by depmod; loading order is dependency order.
 WANTED = {'modules.list': ['virtio_mmio', 'virtio_blk', 'virtio_console', 'erofs', 'overlay'],
-          'network.list': ['virtio_net']}
+          'network.list': ['virtio_net'],
+          # The guest of the tests that is a host of VMs itself (tools/krun_guest/).
+          'host.list': ['virtio_pci', 'fuse', 'loop', 'kvm_amd']}
 
 
 def architecture() -> str:

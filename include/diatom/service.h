@@ -27,7 +27,7 @@ struct ContainerId {
 struct ServiceResources {
   double cpu = 2;           // vCPUs; rounded up, and clamped to what a VM can have here, with a warning
   std::string memory = {};  // "512Mi", "2g", plain bytes; 512 MiB when empty; at least 128 MiB: raised, with a warning
-  unsigned gpu = 0;         // more than 0 is refused (unsupported): no engine of this version gives a VM a GPU
+  unsigned gpu = 0;         // 1: the host's, which one VM at a time can have (engine krun); more are refused
 };
 
 // What a service's containers are to be. What is not given comes from the image, or is contract.md's default.

@@ -58,6 +58,8 @@ struct PortMapping {
   bool operator==(const PortMapping&) const = default;
 };
 
+inline constexpr uint64_t default_gpu_window_bytes = 4ULL << 30;  // of the guest's addresses: no memory is taken
+
 struct ContainerSpec {
   std::string image;     // a name, a digest, or an id (or its unique prefix)
   std::string name;      // unique; made up when empty
@@ -76,7 +78,9 @@ struct ContainerSpec {
   std::vector<TmpfsMount> tmpfs;
   std::map<std::string, std::string> labels;
 
-  std::string network;  // "none"; a network of its own behind the host's address when empty or "default"
+  // "none"; a network of its own behind the host's address when empty or "default"; "tsi": its sockets are the host's own
+  // (libkrun only; it reaches the host's loopback, too).
+  std::string network;
   std::vector<PortMapping> ports;
   bool publish_all = false;              // every port that the image or `expose` names, on a free one of the host's
   std::vector<std::string> expose;       // "80", "80/udp", "8000-8010/tcp"
@@ -88,7 +92,8 @@ struct ContainerSpec {
   double cpus = 2;                       // rounded up, clamped to what a VM can have
   uint64_t memory_bytes = 512ULL << 20;  // at least 128 MiB
   uint64_t disk_bytes = 64ULL << 30;     // of the writable layer; sparse
-  std::string engine;                    // "qemu"; the best usable one when empty
+  std::string engine;                    // "krun", "qemu"; the best usable one when empty
+  uint64_t gpu_window_bytes = 0;         // of a GPU that it shares with the host (krun only, one on a host); 0 = none
   bool auto_remove = false;              // remove the container when it ends
 
   std::string stop_signal;                           // "SIGTERM", "TERM" or a number; the image's when empty

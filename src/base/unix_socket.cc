@@ -42,6 +42,13 @@ Result<UniqueFd> listen_on(const fs::path& path) {
   return fd;
 }
 
+Result<UniqueFd> accept_from(const UniqueFd& listener) {
+  UniqueFd fd = platform::accept_connection(listener);
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+    return fail_errno("accept a connection");
+  return fd;
+}
+
 Result<UniqueFd> connect_to(const fs::path& path) {
   sockaddr_un address = TRY(address_of(path));
   UniqueFd fd = TRY(platform::make_socket());

@@ -39,6 +39,8 @@ Result<std::unique_ptr<AgentClient>> AgentClient::connect(EventLoop& loop, Uniqu
   return client;
 }
 
+Result<> AgentClient::attach(UniqueFd channel) { return connection_->attach(std::move(channel)); }
+
 AgentClient::Process* AgentClient::find(std::string_view id) {
   auto found = processes_.find(id);
   return found == processes_.end() ? nullptr : found->second.get();

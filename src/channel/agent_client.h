@@ -33,9 +33,10 @@ std::string resize_path(std::string_view id, uint16_t rows, uint16_t cols);
 // One for each VM; lives on the loop's thread. Requests may be made before the agent is there: they wait.
 class AgentClient {
  public:
-  // Takes the channel. `on_lost` is called once when it breaks.
+  // Takes the channel; with none, requests wait until attach(). `on_lost` is called once when it breaks.
   static Result<std::unique_ptr<AgentClient>> connect(EventLoop& loop, UniqueFd channel,
                                                       std::function<void(Error)> on_lost);
+  Result<> attach(UniqueFd channel);  // once
   AgentClient(const AgentClient&) = delete;
   AgentClient& operator=(const AgentClient&) = delete;
   AgentClient(AgentClient&&) = delete;

@@ -179,7 +179,6 @@ Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd f
 }
 
 Result<> Connection::begin() {
-  if (::fcntl(fd_.get(), F_SETFL, ::fcntl(fd_.get(), F_GETFL) | O_NONBLOCK) < 0) return fail_errno("guest channel");
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::begin_headers);
@@ -210,6 +209,12 @@ Result<> Connection::begin() {
   };
   nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, connection_window);
+  return fd_ ? attach(std::move(fd_)) : Result<>();
+}
+
+Result<> Connection::attach(UniqueFd fd) {
+  fd_ = std::move(fd);
+  if (::fcntl(fd_.get(), F_SETFL, ::fcntl(fd_.get(), F_GETFL) | O_NONBLOCK) < 0) return fail_errno("guest channel");
   loop_.on_readable(fd_.get(), [this] { readable(); });
   if (corked_ == 0) flush();
   return {};
@@ -382,7 +387,7 @@ void Connection::readable() {
 void Connection::flush() {
   // nghttp2 closes streams while it sends, too, and a handler that is told of it may ask for more: the send that is
   // under way takes that along, and must not be entered again.
-  if (lost_ || unheard_ || flushing_) return;
+  if (lost_ || unheard_ || flushing_ || !fd_) return;
   for (;;) {
     while (piped_bytes_ == 0 && pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
@@ -486,7 +491,7 @@ void Connection::tell_of_room() {
 void Connection::lose(Error error) {
   if (lost_) return;
   lost_ = true;
-  loop_.forget(fd_.get());
+  if (fd_) loop_.forget(fd_.get());
   auto streams = std::move(streams_);
   streams_.clear();
   for (auto& [id, stream] : streams)

@@ -157,6 +157,8 @@ Result<ContainerSpec> container_spec(ContainerFlags& flags, std::string_view ver
     if (!flags.entrypoint.empty()) spec.entrypoint->push_back(flags.entrypoint);
   }
   if (!flags.memory.empty()) spec.memory_bytes = TRY(parse_size("memory", flags.memory));
+  if (flags.gpu || !flags.gpu_window.empty()) spec.gpu_window_bytes = default_gpu_window_bytes;
+  if (!flags.gpu_window.empty()) spec.gpu_window_bytes = TRY(parse_size("gpu-window", flags.gpu_window));
   if (!flags.cpus.empty()) spec.cpus = TRY(parse_cpus(flags.cpus));
   for (const auto& mount : flags.tmpfs) spec.tmpfs.push_back(parse_tmpfs(mount));
   TRY(finish_network_flags(flags.network, spec));
@@ -217,7 +219,9 @@ void add_container_flags(CLI::App& verb, ContainerFlags& flags) {
   one(verb.add_option("--log-driver", flags.log_driver, "json-file, the only one"));
   many(verb.add_option("--log-opt", flags.log_options, "max-size=100m, max-file=5"));
   add_network_flags(verb, spec, flags.network);
-  one(verb.add_option("--engine", spec.engine, "VM engine (default: the best usable one)"));
+  one(verb.add_option("--engine", spec.engine, "VM engine: krun or qemu (default: the best usable one)"));
+  verb.add_flag("--gpu", flags.gpu, "share the host's GPU (engine krun; one container at a time)");
+  one(verb.add_option("--gpu-window", flags.gpu_window, "memory through which the guest sees the GPU's (default 4g)"));
   one(verb.add_option("--pull", flags.pull, "when to ask the registry: always, newer, missing (default), never"));
   // What the flags before this one say, a document says all of.
   flags.said_by_spec = verb.get_options();

@@ -21,9 +21,10 @@ namespace diatom::cli {
 struct ContainerFlags {
   ContainerSpec spec;  // what needs no parsing
   std::vector<std::string> env, env_files, tmpfs, labels, label_files;
-  std::string entrypoint, memory, cpus;
+  std::string entrypoint, memory, cpus, gpu_window;
   std::vector<std::string> command;  // the image, and the program's words
   bool entrypoint_given = false;
+  bool gpu = false;
 
   std::string restart, shm_size, log_driver;
   std::optional<unsigned> stop_timeout;

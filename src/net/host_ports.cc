@@ -44,24 +44,13 @@ std::unexpected<Error> port_is_taken(const PortMapping& mapping) {
               "choose another one, or leave it out: -p CONTAINER_PORT takes a free one");
 }
 
-std::unexpected<Error> refuse(const PortMapping& mapping, int error) {
-  std::string what = "publish port " + print_host_port(mapping);
-  if (error == EADDRINUSE) return port_is_taken(mapping);
-  if (error == EADDRNOTAVAIL)
-    return fail(Errc::invalid_argument, what + ": this host has no such address", "0.0.0.0 stands for all it has");
-  if (error == EACCES)
-    return fail(Errc::invalid_argument, what + ": permission denied",
-                "ports below net.ipv4.ip_unprivileged_port_start (1024) are root's: use a higher one");
-  return fail_errno(what, error);
-}
-
 // Port 0 is the kernel's choice of its ephemeral range.
 Result<UniqueFd> take_port(PortMapping& mapping) {
   uint16_t last = std::max(mapping.host_port, mapping.last_host_port);
   for (uint16_t port = mapping.host_port;; ++port) {
     UniqueFd fd = TRY(platform::make_socket(AF_INET, mapping.protocol == "tcp" ? SOCK_STREAM : SOCK_DGRAM));
     int error = bind_port(fd.get(), mapping, port);
-    if (error != 0 && (error != EADDRINUSE || port == last)) return refuse(mapping, error);
+    if (error != 0 && (error != EADDRINUSE || port == last)) return publish_failed(mapping, error);
     if (error != 0) continue;
     mapping.host_port = bound_port(fd.get());
     mapping.last_host_port = 0;
@@ -70,6 +59,17 @@ Result<UniqueFd> take_port(PortMapping& mapping) {
 }
 
 }  // namespace
+
+std::unexpected<Error> publish_failed(const PortMapping& mapping, int error_number) {
+  std::string what = "publish port " + print_host_port(mapping);
+  if (error_number == EADDRINUSE) return port_is_taken(mapping);
+  if (error_number == EADDRNOTAVAIL)
+    return fail(Errc::invalid_argument, what + ": this host has no such address", "0.0.0.0 stands for all it has");
+  if (error_number == EACCES)
+    return fail(Errc::invalid_argument, what + ": permission denied",
+                "ports below net.ipv4.ip_unprivileged_port_start (1024) are root's: use a higher one");
+  return fail_errno(what, error_number);
+}
 
 Result<std::vector<PortMapping>> choose_host_ports(const std::vector<PortMapping>& wanted) {
   std::vector<PortMapping> chosen;

@@ -14,4 +14,7 @@ namespace diatom::net {
 // Exact repetitions count once.
 Result<std::vector<PortMapping>> choose_host_ports(const std::vector<PortMapping>& wanted);
 
+// Why a port could not be bound, of errno: the errors above, for who binds it later.
+std::unexpected<Error> publish_failed(const PortMapping& mapping, int error_number);
+
 }  // namespace diatom::net

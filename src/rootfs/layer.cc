@@ -338,10 +338,11 @@ Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& l
 
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel) {
-  TRY(load_libarchive());
   CLocale locale;
-  return with_tar<LayerInfo>(blob, name, limits, cancel,
-                             [&](TarStream& tar) { return LayerWriter(tar, data_fd, index_fd, limits).run(); });
+  return with_tar<LayerInfo>(blob, name, limits, cancel, [&](TarStream& tar) -> Result<LayerInfo> {
+    TRY(load_libarchive());  // while the first bytes are on their way
+    return LayerWriter(tar, data_fd, index_fd, limits).run();
+  });
 }
 
 Result<std::string> layer_diff_id(ByteSource& blob, std::string_view name, const LayerLimits& limits,

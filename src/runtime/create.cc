@@ -30,6 +30,7 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
                                   .image = image,
                                   .kernel = {},
                                   .directory = directory,
+                                  .channel_socket = store.paths().agent_socket(record.id),
                                   .upper = upper,
                                   .max_vcpus = engine ? engine->availability.max_vcpus : platform::host_info().cpus,
                                   .ports = ports}));

@@ -12,7 +12,6 @@
 #include "rootfs/libarchive.h"
 #include "store/paths.h"
 #include "vm/engine.h"
-#include "vm/qemu/qemu_engine.h"
 
 namespace diatom {
 
@@ -38,22 +37,42 @@ DoctorCheck virtualisation_check() {
           .hint = "containers run by emulation: correct, but several times slower"};
 }
 
+// What a check has to say in further lines stands below its first.
+std::string with_indent(const std::string& lines) {
+  std::string text;
+  for (char c : lines) text += c == '\n' ? std::string("\n") + std::string(23, ' ') : std::string(1, c);
+  return text;
+}
+
 DoctorCheck engine_check(const vm::Engine& engine) {
   vm::Availability found = engine.probe();
-  DoctorCheck check{.name = "engine " + std::string(engine.name()), .ok = found.usable, .detail = {}, .hint = {}};
+  // One of them is enough.
+  DoctorCheck check{.name = "engine " + std::string(engine.name()), .ok = found.usable, .required = false,
+                    .detail = {}, .hint = {}};
   if (!found.usable) {
     check.detail = found.reason;
     return check;
   }
-  check.detail = fmt::format("{}, accelerator {}", vm::qemu_version().value_or("unknown version"), found.accelerator);
+  auto version = engine.ask_version();
+  check.ok = version.has_value();
+  check.detail = version ? fmt::format("{}, accelerator {}", with_indent(*version), found.accelerator)
+                         : version.error().message;
+  if (!version) check.hint = version.error().hint;
   return check;
 }
 
-DoctorCheck kernel_check(const fs::path& cache) {
-  auto kernel = vm::find_guest_kernel(cache);
+DoctorCheck engines_check(const Result<vm::Selected>& selected) {
+  if (selected)
+    return {.name = "engine", .ok = true, .detail = std::string(selected->engine->name()) + " is used", .hint = {}};
+  return {.name = "engine", .ok = false, .detail = "none can run a VM here", .hint = "see why, above"};
+}
+
+DoctorCheck kernel_check(const Result<vm::Selected>& selected, const fs::path& cache) {
+  auto kernel = selected ? selected->engine->find_kernel(cache) : vm::find_guest_kernel(cache);
   DoctorCheck check{.name = "guest kernel", .ok = kernel.has_value(), .detail = {}, .hint = {}};
   if (kernel) {
-    check.detail = fmt::format("{}: {}", kernel->version, kernel->image.string());
+    const fs::path& path = kernel->image.empty() ? kernel->agent_directory : kernel->image;
+    check.detail = fmt::format("{}: {}", kernel->version, path.string());
   } else {
     check.detail = kernel.error().message;
     check.hint = kernel.error().hint;
@@ -107,7 +126,9 @@ DoctorReport doctor(const Locations& locations) {
   report.checks = {host_check(), virtualisation_check()};
   auto engines = vm::all_engines();
   for (const auto& engine : engines) report.checks.push_back(engine_check(*engine));
-  report.checks.push_back(kernel_check(paths ? paths->kernels() : fs::path()));
+  auto selected = vm::select_engine(engines, "");
+  report.checks.push_back(engines_check(selected));
+  report.checks.push_back(kernel_check(selected, paths ? paths->kernels() : fs::path()));
   report.checks.push_back(mke2fs_check());
   report.checks.push_back(libraries_check());
   report.checks.push_back(
@@ -115,7 +136,7 @@ DoctorReport doctor(const Locations& locations) {
             : DoctorCheck{.name = "store", .detail = paths.error().message, .hint = paths.error().hint});
   report.usable = true;
   for (const DoctorCheck& check : report.checks) report.usable = report.usable && (check.ok || !check.required);
-  if (auto selected = vm::select_engine(engines, "")) {
+  if (selected) {
     report.engine = selected->engine->name();
     report.accelerator = selected->availability.accelerator;
   }
@@ -138,16 +159,17 @@ Result<SystemInfo> system_info(const Locations& locations) {
                   .guest_kernel = {},
                   .warnings = {}};
   auto engines = vm::all_engines();
-  if (auto selected = vm::select_engine(engines, "")) {
+  auto selected = vm::select_engine(engines, "");
+  if (selected) {
     const vm::Availability& found = selected->availability;
     info.engine = selected->engine->name();
     info.accelerator = found.accelerator;
-    info.engine_version = !found.version.empty() ? found.version : vm::qemu_version().value_or("");
+    info.engine_version = !found.version.empty() ? found.version : selected->engine->ask_version().value_or("");
     if (!found.note.empty()) info.warnings.push_back(found.note);
   } else {
     info.warnings.push_back(selected.error().message);
   }
-  auto kernel = vm::find_guest_kernel(paths.kernels());
+  auto kernel = selected ? selected->engine->find_kernel(paths.kernels()) : vm::find_guest_kernel(paths.kernels());
   if (kernel)
     info.guest_kernel = kernel->version;
   else

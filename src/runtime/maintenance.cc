@@ -13,21 +13,22 @@ constexpr uint64_t memory_bytes = 256ULL << 20;
 
 // What of a container matters to its files.
 Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRecord& container,
+                                  const ContainerSpec& asked, const vm::Engine& engine,
                                   const fs::path& directory) {
-  ContainerSpec asked = TRY(decode_spec(container.wanted));
   ContainerSpec spec;
   spec.network = "none";
   spec.cpus = 1;
   spec.memory_bytes = memory_bytes;
   spec.disk_bytes = asked.disk_bytes;
   ResolvedImage image = TRY(image::resolve_image(store, "sha256:" + container.image));
-  vm::GuestKernel kernel = TRY(vm::find_guest_kernel(store.paths().kernels()));
+  vm::GuestKernel kernel = TRY(engine.find_kernel(store.paths().kernels()));
   fs::path upper = store.paths().container(container.id) / "upper.ext4";
   Plan plan = TRY(plan_container({.id = container.id,
                                   .spec = spec,
                                   .image = image,
                                   .kernel = kernel,
                                   .directory = directory,
+                                  .channel_socket = store.paths().agent_socket(container.id),
                                   .upper = asked.read_only ? fs::path() : upper}));
   plan.task.has_program = false;
   return std::move(plan.task);
@@ -40,13 +41,13 @@ Result<std::unique_ptr<MaintenanceVm>> MaintenanceVm::start(EventLoop& loop, sto
                                                             Handlers handlers) {
   fs::path directory = store.paths().container(container.id) / directory_name;
   TRY(remove_tree(directory));  // of one that was killed
-  TaskPlan plan = TRY(plan_maintenance(store, container, directory));
   ContainerSpec asked = TRY(decode_spec(container.wanted));
   std::unique_ptr<MaintenanceVm> vm(new MaintenanceVm(directory, std::move(lock)));
-  TRY(make_directories(directory));
-  plan.machine.held_lock = vm->lock_.fd();
   vm->engines_ = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(vm->engines_, asked.engine));
+  TaskPlan plan = TRY(plan_maintenance(store, container, asked, *engine.engine, directory));
+  TRY(make_directories(directory));
+  plan.machine.held_lock = vm->lock_.fd();
   MaintenanceVm* self = vm.get();
   TaskHandlers task_handlers{.on_stage = {},
                              .on_started =

@@ -99,11 +99,27 @@ uint64_t plan_memory(const ContainerSpec& spec, std::vector<std::string>& warnin
   return least_memory;
 }
 
-Result<bool> has_network(const ContainerSpec& spec) {
-  if (spec.network == "none") return false;
-  if (spec.network.empty() || spec.network == "default") return true;
+enum class Network { none, user, host_sockets };
+
+Result<Network> network_of(const ContainerSpec& spec) {
+  if (spec.network == "none") return Network::none;
+  if (spec.network == "tsi") return Network::host_sockets;
+  if (spec.network.empty() || spec.network == "default") return Network::user;
   return fail(Errc::invalid_argument, fmt::format("use network \"{}\": there is none of that name", spec.network),
-              "none, or default");
+              "none, tsi or default");
+}
+
+// TSI knows TCP ports, and nothing of the host's addresses.
+Result<vm::HostSockets> plan_host_sockets(const std::vector<PortMapping>& ports) {
+  vm::HostSockets sockets;
+  for (const PortMapping& port : ports) {
+    if (port.protocol != "tcp")
+      return fail(Errc::unsupported, fmt::format("publish port {}/{}: network tsi has TCP ports only",
+                                                 port.container_port, port.protocol),
+                  "leave --network tsi out");
+    sockets.forwards.push_back({port.protocol, port.host_address, port.host_port, port.container_port});
+  }
+  return sockets;
 }
 
 // Locally administered, and the same at every start: the container's id.
@@ -116,13 +132,18 @@ std::string plan_mac(const std::string& id) {
 Result<> plan_network(const PlanInput& input, Plan& plan) {
   const ContainerSpec& spec = input.spec;
   channel::ContainerConfig& container = plan.task.container;
-  bool connected = TRY(has_network(spec));
+  Network kind = TRY(network_of(spec));
   for (const auto& entry : spec.extra_hosts) container.extra_hosts.push_back(TRY(net::hosts_line(entry)));
   vm::UserNetwork network;
   container.resolv_conf =
       TRY(net::resolv_conf_lines({.servers = spec.dns, .search = spec.dns_search, .options = spec.dns_options},
-                                 net::parse_resolv_conf(input.host_resolv_conf), connected ? network.resolver : ""));
-  if (!connected) {
+                                 net::parse_resolv_conf(input.host_resolv_conf),
+                                 kind == Network::user ? network.resolver : ""));
+  if (kind == Network::host_sockets) {
+    plan.task.machine.host_sockets = TRY(plan_host_sockets(input.ports));
+    return {};
+  }
+  if (kind == Network::none) {
     if (!input.ports.empty()) plan.warnings.emplace_back("its ports are not published: the container has no network");
     return {};
   }
@@ -214,6 +235,8 @@ Result<Plan> plan_container(const PlanInput& input) {
   machine.memory_bytes = plan_memory(spec, plan.warnings);
   machine.kernel = input.kernel;
   machine.directory = input.directory;
+  machine.channel_socket = input.channel_socket;
+  if (spec.gpu_window_bytes > 0) machine.gpu = vm::Gpu{spec.gpu_window_bytes};
   vm::Disk root{.serial = "root", .extents = {}};
   for (const ImageExtent& extent : input.image.root_device) root.extents.push_back({extent.path, extent.bytes});
   machine.disks.push_back(std::move(root));

@@ -170,7 +170,7 @@ Result<RunResult> Runtime::run(const ContainerSpec& spec, const RunOptions& opti
   // What would keep it from starting is better known before there is something to remove.
   auto engines = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines, spec.engine));
-  static_cast<void>(TRY(vm::find_guest_kernel(impl_->store->paths().kernels())));
+  static_cast<void>(TRY(engine.engine->find_kernel(impl_->store->paths().kernels())));
   // Chosen again at the start; but a port that is taken now needs no container to be said.
   if (spec.network != "none") static_cast<void>(TRY(net::choose_host_ports(spec.ports)));
   if (stage) stage("image");

@@ -61,9 +61,10 @@ Result<> apply_service(const ServiceSpec& spec, ContainerRequest& request) {
   container.image = spec.image;
   container.cpus = spec.resources.cpu;
   if (!spec.resources.memory.empty()) container.memory_bytes = TRY(parse_size("memory", spec.resources.memory));
-  if (spec.resources.gpu > 0)
-    return fail(Errc::unsupported, fmt::format("use gpu {}: no engine here gives a VM a GPU", spec.resources.gpu),
-                "leave gpu out, or say 0");
+  if (spec.resources.gpu > 1)
+    return fail(Errc::unsupported, fmt::format("use gpu {}: a host has one for all VMs", spec.resources.gpu),
+                "say 1, or leave gpu out");
+  if (spec.resources.gpu == 1) container.gpu_window_bytes = default_gpu_window_bytes;
   for (const auto& [name, value] : spec.env) {
     TRY(check_env_name(name));
     container.env.push_back(value ? name + "=" + *value : name);

@@ -61,14 +61,17 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan, const ImageD
   json tmpfs = json::object();
   for (const auto& mount : spec.tmpfs) tmpfs[mount.path] = mount.options;
   json ports = json::array();
-  const auto& network = plan.task.machine.network;
-  if (network)
-    for (const auto& forward : network->forwards)
+  const vm::MachineSpec& machine = plan.task.machine;
+  const auto* forwards = machine.network        ? &machine.network->forwards
+                         : machine.host_sockets ? &machine.host_sockets->forwards
+                                                : nullptr;
+  if (forwards != nullptr)
+    for (const auto& forward : *forwards)
       ports.push_back({{"HostAddress", forward.host_address},
                        {"HostPort", forward.host_port},
                        {"ContainerPort", forward.guest_port},
                        {"Protocol", forward.protocol}});
-  json document = {{"Network", network ? "default" : "none"},
+  json document = {{"Network", machine.network ? "default" : machine.host_sockets ? "tsi" : "none"},
                    {"Ports", ports},
                    {"Image", spec.image},
                    {"Cmd", process.argv},

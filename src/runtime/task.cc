@@ -7,6 +7,8 @@
 #include <array>
 #include <cerrno>
 
+#include "base/unix_socket.h"
+
 namespace diatom {
 
 namespace {
@@ -29,6 +31,7 @@ Task::Task(EventLoop& loop, TaskPlan plan, TaskHandlers handlers)
 Task::~Task() {
   for (auto timer : timers_) loop_.cancel(timer);
   if (console_) loop_.forget(console_.get());
+  if (listener_) loop_.forget(listener_.get());
   if (machine_) loop_.forget(machine_->exit_event());
   if (agent_) agent_->close();
 }
@@ -39,10 +42,7 @@ Result<> Task::start(vm::Engine& engine) {
   stage("vmm");
   watch_console();
   watch_exit();
-  agent_ = TRY(channel::AgentClient::connect(loop_, machine_->take_channel(), [this](Error error) {
-    // The VM's own end tells more than the channel's; it comes at once when there is one.
-    after(2s, [this, error = std::move(error)] { abort(error); });
-  }));
+  TRY(open_channel());
   // So what failed because the channel broke is not worth a word of its own.
   // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
   agent_->cork();
@@ -61,6 +61,27 @@ Result<> Task::start(vm::Engine& engine) {
              "`diatom doctor` checks the host; the console is in console.log"});
   });
   return {};
+}
+
+Result<> Task::open_channel() {
+  vm::Channel channel = machine_->take_channel();
+  if (channel.listens) listener_ = std::move(channel.fd);
+  agent_ = TRY(channel::AgentClient::connect(loop_, std::move(channel.fd), [this](Error error) {
+    // The VM's own end tells more than the channel's; it comes at once when there is one.
+    after(2s, [this, error = std::move(error)] { abort(error); });
+  }));
+  if (listener_) loop_.on_readable(listener_.get(), [this] { accept_agent(); });
+  return {};
+}
+
+// The first to come is the agent: nothing else runs in the guest yet.
+void Task::accept_agent() {
+  auto connection = accept_from(listener_);
+  if (connection && !*connection) return;  // it went away again
+  loop_.forget(listener_.get());
+  listener_.reset();
+  auto attached = connection ? agent_->attach(std::move(*connection)) : Result<>(std::unexpected(connection.error()));
+  if (!attached) abort(attached.error());
 }
 
 void Task::start_program() {

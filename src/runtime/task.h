@@ -63,6 +63,8 @@ class Task final : public ProcessPeer {
  private:
   enum class Phase { booting, running, stopping, ended };
 
+  Result<> open_channel();
+  void accept_agent();
   void start_program();
   void watch_console();
   void watch_exit();
@@ -80,6 +82,7 @@ class Task final : public ProcessPeer {
   std::optional<ConsoleLog> console_log_;
   std::unique_ptr<vm::Machine> machine_;
   UniqueFd console_;
+  UniqueFd listener_;  // until the agent has connected
   std::unique_ptr<channel::AgentClient> agent_;
   std::optional<Result<channel::ExitReport>> report_;
   std::vector<EventLoop::TimerId> timers_;

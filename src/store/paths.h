@@ -27,6 +27,8 @@ struct Paths {
   std::filesystem::path container(const std::string& id) const { return containers() / id; }
   // Where the container's monitor listens. Short: an address holds 104 bytes on macOS.
   std::filesystem::path control_socket(const std::string& id) const { return run / (id.substr(0, 20) + ".sock"); }
+  // Where an engine may listen for the agent of the container's VM.
+  std::filesystem::path agent_socket(const std::string& id) const { return run / (id.substr(0, 20) + ".vm"); }
 };
 
 // What is empty: from $DIATOM_HOME and $DIATOM_RUN, else the XDG folders, else (root) /var/lib/diatom and /run/diatom.

@@ -1,16 +1,22 @@
 #include "vm/engine.h"
 
+#include <cstdlib>
+
+#include "vm/krun/krun_engine.h"
 #include "vm/qemu/qemu_engine.h"
 
 namespace diatom::vm {
 
 std::vector<std::unique_ptr<Engine>> all_engines() {
   std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<KrunEngine>());
   engines.push_back(std::make_unique<QemuEngine>());
   return engines;
 }
 
 Result<Selected> select_engine(std::span<const std::unique_ptr<Engine>> engines, std::string_view wanted) {
+  const char* chosen = std::getenv("DIATOM_ENGINE");
+  if (wanted.empty() && chosen != nullptr) wanted = chosen;
   std::string reasons;
   std::string names;
   for (const auto& engine : engines) {

@@ -25,13 +25,19 @@ struct Availability {
   std::string note;         // what a person should know though it is usable (no hardware virtualisation, …)
 };
 
+// The guest channel's end on the host.
+struct Channel {
+  UniqueFd fd;           // a stream, where what is written waits for the agent
+  bool listens = false;  // not yet: the agent will connect to it, once
+};
+
 // A VM that runs. Its process is killed and reaped by the destructor. Lives on one thread.
 class Machine {
  public:
   virtual ~Machine() = default;
   virtual pid_t pid() const = 0;        // of the VMM on this host
   virtual int exit_event() const = 0;   // borrowed; readable once the VMM has ended
-  virtual UniqueFd take_channel() = 0;  // the guest channel's stream, once; what is written waits for the agent
+  virtual Channel take_channel() = 0;   // once
   virtual UniqueFd take_console() = 0;  // what the guest's kernel prints, once; must be read or dropped
   virtual void kill() = 0;              // at once, without asking the guest
   // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say; an
@@ -44,21 +50,26 @@ class Engine {
   virtual ~Engine() = default;
   virtual std::string_view name() const = 0;
   virtual Availability probe() const = 0;  // usable here and now, or the reason why not; starts no VM
-  // Returns when the VMM process runs; the guest boots meanwhile. Errors: engine_unavailable, start_failed.
+  // For people: it may start a program, as nothing that every start does may.
+  virtual Result<std::string> ask_version() const = 0;
+  // What its guests boot. It may keep files below `cache`.
+  virtual Result<GuestKernel> find_kernel(const std::filesystem::path& cache) const = 0;
+  // Returns when the VMM process runs; the guest boots meanwhile. Errors: engine_unavailable, start_failed, unsupported
+  // for what the spec wants and this engine has not.
   virtual Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) = 0;
 };
 
 // Every engine that this build knows, best first.
 std::vector<std::unique_ptr<Engine>> all_engines();
 
-// The first usable engine, or the one called `wanted` when that is not empty. Failure tells everything that was tried.
+// The first usable engine, or the one called `wanted`, or $DIATOM_ENGINE where that is empty. Failure tells everything that was tried.
 struct Selected {
   Engine* engine = nullptr;
   Availability availability;
 };
 Result<Selected> select_engine(std::span<const std::unique_ptr<Engine>> engines, std::string_view wanted);
 
-// The kernel that guests boot: from $DIATOM_GUEST, else share/diatom/guest beside the program's bin/; libkrunfw's
+// The kernel that QEMU's guests boot: from $DIATOM_GUEST, else share/diatom/guest beside the program's bin/; libkrunfw's
 // (wrapped for QEMU below `cache`) where it is installed and there is no other, or DIATOM_KERNEL=libkrunfw asks for it.
 Result<GuestKernel> find_guest_kernel(const std::filesystem::path& cache);
 

@@ -15,7 +15,8 @@ struct GuestKernel {
   std::filesystem::path image;
   std::filesystem::path initramfs;
   std::filesystem::path
-      agent_disk;          // instead, for a kernel that takes no initramfs: an ext4 with /init, its first root
+      agent_disk;  // instead, for a kernel that takes no initramfs: an ext4 with /init, its first root
+  std::filesystem::path agent_directory;  // or a directory to be shared with the guest, with /agent
   bool needs_acpi = true;  // virtio-mmio devices are found through ACPI rather than on the command line
   bool has_serial = true;  // has a driver for a 16550 or PL011; the console is a virtio one otherwise
 };
@@ -54,6 +55,15 @@ struct UserNetwork {
   std::vector<PortForward> forwards;
 };
 
+// No NIC: the guest's sockets are sockets of the VMM process (libkrun's TSI), in its network.
+struct HostSockets {
+  std::vector<PortForward> forwards;
+};
+
+struct Gpu {
+  uint64_t window_bytes = 0;  // of the guest's address space, through which it sees the GPU's memory
+};
+
 struct MachineSpec {
   std::string id;  // the container's; names the VM in process lists
   unsigned vcpus = 1;
@@ -61,10 +71,15 @@ struct MachineSpec {
   GuestKernel kernel;
   std::vector<Disk> disks;
   std::optional<UserNetwork> network;  // none: no NIC
-  std::filesystem::path directory;     // the VM's own: the engine may leave files there
+  std::optional<HostSockets> host_sockets;
+  std::optional<Gpu> gpu;
+  std::filesystem::path directory;  // the VM's own: the engine may leave files there
+  // Where an engine may have a socket for its guest to reach: of a length that a socket's address can have.
+  std::filesystem::path channel_socket;
   // A descriptor that the VM's process inherits, so that the lock which came with it is held for as long as the VM
   // lives: its owner may be killed a little earlier. -1: none.
   int held_lock = -1;
+  int gpu_lock = -1;  // likewise
 };
 
 }  // namespace diatom::vm

@@ -36,6 +36,8 @@ class FakeGuest final : public vm::Engine {
   vm::Availability probe() const override {
     return {.usable = true, .reason = {}, .version = {}, .accelerator = "none", .note = {}};
   }
+  Result<std::string> ask_version() const override { return "1"; }
+  Result<vm::GuestKernel> find_kernel(const std::filesystem::path&) const override { return vm::GuestKernel(); }
   Result<std::unique_ptr<vm::Machine>> boot(const vm::MachineSpec&) override {
     if (!script_.boots) return fail(Errc::engine_unavailable, "boot VM: no engine");
     platform::SocketPair channel = TRY(platform::make_socket_pair());
@@ -83,7 +85,7 @@ class FakeGuest final : public vm::Engine {
     ~FakeMachine() override { guest_.gone = true; }
     pid_t pid() const override { return 1; }
     int exit_event() const override { return exit_.get(); }
-    UniqueFd take_channel() override { return std::move(channel_); }
+    vm::Channel take_channel() override { return {std::move(channel_)}; }
     UniqueFd take_console() override { return std::move(console_); }
     void kill() override { guest_.alive_.reset(); }
     Result<std::string> reap() override {

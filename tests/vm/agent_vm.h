@@ -100,7 +100,7 @@ class AgentVm {
     console_ = machine_->take_console();
     ::fcntl(console_.get(), F_SETFL, O_NONBLOCK);
     loop_->on_readable(console_.get(), [this] { read_console(); });
-    agent_ = channel::AgentClient::connect(*loop_, machine_->take_channel(), [this](const Error& error) {
+    agent_ = channel::AgentClient::connect(*loop_, machine_->take_channel().fd, [this](const Error& error) {
                lost_ = error.message;
                loop_->stop();
              }).value();

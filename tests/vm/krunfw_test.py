@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
 from diatom import ROOT, HomeTest, main, need  # noqa: E402
 
-CACHED = ROOT / '.cache/krunfw/libkrunfw.so.5'  # tools/fetch_krunfw.sh
+CACHED = ROOT / '.cache/krun/libkrunfw.so.5'  # tools/fetch_krun.sh
 
 
 class Krunfw(HomeTest):

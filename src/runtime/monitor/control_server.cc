@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/platform/platform.h"
 #include "base/unix_socket.h"
 
 namespace diatom {
@@ -45,16 +44,15 @@ void ControlServer::accept_from_now_on() {
 }
 
 void ControlServer::accept() {
-  UniqueFd fd = platform::accept_connection(socket_);
-  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) {
+  auto accepted = accept_from(socket_);
+  if (!accepted) {
     // It stays readable, and must not keep us busy.
     loop_.forget(socket_.get());
     pause_ = loop_.after(full_pause, [this] { accept_from_now_on(); });
     return;
   }
-  if (!fd) return;  // it went away again
-  if (clients_.size() >= most_clients) return;
-  [[maybe_unused]] auto ignored = adopt(std::move(fd));
+  if (!*accepted || clients_.size() >= most_clients) return;
+  [[maybe_unused]] auto ignored = adopt(std::move(*accepted));
 }
 
 Result<> ControlServer::adopt(UniqueFd fd) {

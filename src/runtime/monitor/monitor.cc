@@ -13,6 +13,7 @@
 #include "image/resolve.h"
 #include "net/host_ports.h"
 #include "runtime/container_events.h"
+#include "runtime/gpu_lock.h"
 #include "runtime/spec_record.h"
 
 namespace diatom {
@@ -128,7 +129,7 @@ Result<> Monitor::prepare_run() {
   ResolvedImage image = TRY(image::resolve_image(*store_, "sha256:" + record_.image));
   engines_ = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines_, spec_.engine));
-  vm::GuestKernel kernel = TRY(vm::find_guest_kernel(store_->paths().kernels()));
+  vm::GuestKernel kernel = TRY(engine.engine->find_kernel(store_->paths().kernels()));
   fs::path directory = store_->paths().container(record_.id);
   std::vector<PortMapping> ports = TRY(plan_ports(spec_, image.defaults));
   if (spec_.network != "none") ports = TRY(net::choose_host_ports(ports));
@@ -137,15 +138,15 @@ Result<> Monitor::prepare_run() {
                               .image = image,
                               .kernel = kernel,
                               .directory = directory,
+                              .channel_socket = store_->paths().agent_socket(record_.id),
                               .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
                               .max_vcpus = engine.availability.max_vcpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
   if (size_) std::tie(plan_.task.process.rows, plan_.task.process.cols) = *size_;
-  if (const auto& network = plan_.task.container.network) {
-    record_.address = network->address;
-    record_.ports = encode_ports(ports);
-  }
+  if (const auto& network = plan_.task.container.network) record_.address = network->address;
+  if (plan_.task.machine.host_sockets) record_.address = "127.0.0.1";
+  if (!record_.address.empty()) record_.ports = encode_ports(ports);
   stop_signal_ = plan_.stop_signal;
   record_.engine = engine.engine->name();
   record_.accelerator = engine.availability.accelerator;
@@ -165,6 +166,9 @@ Result<> Monitor::prepare_run() {
   // disk is written below, with the VMM's pid.)
   save();
   plan_.task.machine.held_lock = lock_->fd();
+  UniqueFd gpu_lock;  // the VM's process has it from then on, and nobody else
+  if (plan_.task.machine.gpu) gpu_lock = TRY(lock_gpu(shown()));
+  plan_.task.machine.gpu_lock = gpu_lock.get();
   task_ = std::make_unique<Task>(loop_, plan_.task, std::move(handlers));
   TRY(task_->start(*engine.engine));
   record_.pid = task_->pid();

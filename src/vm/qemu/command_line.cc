@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "vm/vmdk.h"
+
 namespace diatom::vm {
 
 namespace {
@@ -86,24 +88,6 @@ std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_
   for (const PortForward& forward : spec.network->forwards)
     if (words.find("rule '" + forward_rule(*spec.network, forward) + "'") != std::string_view::npos) return forward;
   return std::nullopt;
-}
-
-std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk) {
-  return spec.directory / (disk.serial + ".vmdk");
-}
-
-std::string vmdk_descriptor(const Disk& disk) {
-  // No empty lines: QEMU would read the extent that follows one twice.
-  std::string text =
-      "# Disk DescriptorFile\n"
-      "version=1\n"
-      "CID=fffffffe\n"
-      "parentCID=ffffffff\n"
-      "createType=\"twoGbMaxExtentFlat\"\n"
-      "# Extent description\n";
-  for (const auto& extent : disk.extents)
-    text += fmt::format("RW {} FLAT \"{}\" 0\n", extent.bytes / 512, extent.path.string());
-  return text;
 }
 
 std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec) {

@@ -22,16 +22,10 @@ struct QemuTarget {
 };
 
 // The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
-// the descriptor that vmdk_descriptor() gives, at `vmdk_path(spec, disk)`.
+// its VMDK descriptor (vm/vmdk.h).
 std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec);
 
 // The one that QEMU could not set up, by the last words of its process.
 std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words);
-
-std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk);
-
-// A VMDK text descriptor with flat extents: the one format that joins files into a disk in both QEMU and libkrun.
-// (Virtual Disk Format 5.0, "The Descriptor File".)
-std::string vmdk_descriptor(const Disk& disk);
 
 }  // namespace diatom::vm

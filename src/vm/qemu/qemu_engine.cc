@@ -10,6 +10,7 @@
 #include "base/platform/platform.h"
 #include "base/tsc.h"
 #include "vm/qemu/command_line.h"
+#include "vm/vmdk.h"
 
 namespace diatom::vm {
 
@@ -24,7 +25,7 @@ class QemuMachine final : public Machine {
 
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
-  UniqueFd take_channel() override { return std::move(channel_); }
+  Channel take_channel() override { return {std::move(channel_)}; }
   UniqueFd take_console() override { return std::move(console_); }
   void kill() override { child_.kill(SIGKILL); }
 
@@ -58,16 +59,14 @@ std::string accelerator(const platform::Virtualisation& virtualisation) {
   return virtualisation.usable ? virtualisation.name : "tcg";
 }
 
-// QEMU takes paths in JSON, which is UTF-8, and between quotes in a VMDK descriptor, which reads 511 bytes of them.
+// QEMU takes paths in JSON, which is UTF-8.
 Result<> check_path(const fs::path& path) {
   using nlohmann::json;
   const std::string& text = path.native();
   std::string utf8 = json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::ignore)).get<std::string>();
-  bool good = utf8 == text && text.size() <= 511 && text.find_first_of("\"\n\r") == std::string::npos;
-  if (good) return {};
-  return fail(
-      Errc::invalid_argument, "boot VM: QEMU cannot take the path " + utf8,
-      "set DIATOM_HOME to a folder without quotes, line ends and bytes that are no UTF-8, of at most 400 bytes");
+  if (utf8 == text) return {};
+  return fail(Errc::invalid_argument, "boot VM: QEMU cannot take the path " + utf8,
+              "set DIATOM_HOME to a folder whose name is UTF-8");
 }
 
 // "QEMU emulator version 7.2.22 (Debian …)" -> "7.2.22"
@@ -99,17 +98,21 @@ Availability QemuEngine::probe() const {
   return found;
 }
 
-// Starts QEMU to ask it: for `doctor`, not for every start.
-Result<std::string> qemu_version() {
+Result<std::string> QemuEngine::ask_version() const {
   auto program = qemu_program();
   if (!program) return fail(Errc::engine_unavailable, "find QEMU: not installed");
   CommandOutput out = TRY(run_command({*program, "--version"}, std::chrono::seconds(10)));
   return version_of(out.output);
 }
 
+Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { return find_guest_kernel(cache); }
+
 Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
   auto program = qemu_program();
   if (!program) return fail(Errc::engine_unavailable, "boot VM: " + probe().reason);
+  if (spec.host_sockets)
+    return fail(Errc::unsupported, "use network \"tsi\": QEMU has no such thing", "use --engine krun, or leave it out");
+  if (spec.gpu) return fail(Errc::unsupported, "use a GPU: QEMU gives none to a VM here", "use --engine krun");
   QemuTarget target{.program = *program,
                     .arch = platform::host_info().arch,
                     .accelerator = accelerator(platform::probe_virtualisation()),
@@ -118,11 +121,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
     TRY(check_path(vmdk_path(spec, disk)));
     for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
   }
-  for (const Disk& disk : spec.disks)
-    if (disk.extents.size() != 1) {
-      UniqueFd descriptor = TRY(open_file(vmdk_path(spec, disk), O_WRONLY | O_CREAT | O_TRUNC));
-      TRY(write_all(descriptor.get(), vmdk_descriptor(disk)));
-    }
+  TRY(write_vmdk_descriptors(spec));
 
   platform::SocketPair channel = TRY(platform::make_socket_pair());
   platform::SocketPair console = TRY(platform::make_socket_pair());

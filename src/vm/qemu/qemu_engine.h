@@ -10,9 +10,9 @@ class QemuEngine final : public Engine {
  public:
   std::string_view name() const override { return "qemu"; }
   Availability probe() const override;
+  Result<std::string> ask_version() const override;
+  Result<GuestKernel> find_kernel(const std::filesystem::path& cache) const override;
   Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) override;
 };
-
-Result<std::string> qemu_version();
 
 }  // namespace diatom::vm

@@ -16,6 +16,8 @@ class FakeEngine final : public Engine {
     ++probes;
     return found_;
   }
+  Result<std::string> ask_version() const override { return "1"; }
+  Result<GuestKernel> find_kernel(const std::filesystem::path&) const override { return GuestKernel(); }
   Result<std::unique_ptr<Machine>> boot(const MachineSpec&) override { return fail(Errc::internal, "not here"); }
   mutable int probes = 0;
 

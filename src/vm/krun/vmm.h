@@ -1,0 +1,25 @@
+// The process that becomes the VM: it configures libkrun, shuts itself in, and hands itself over.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "base/error.h"
+#include "base/unique_fd.h"
+#include "vm/krun/library.h"
+#include "vm/krun/vmm_config.h"
+
+namespace diatom::vm {
+
+// Attaches a NIC: takes the host's end of a socket of datagrams, one Ethernet frame each, and serves it in threads of its
+// own until the process ends. Before it returns the ports are published. (net/ and vm/ do not know each other.)
+using ServeNetwork = std::function<Result<>(const UserNetwork& network, UniqueFd nic)>;
+
+// Every call that leads to the VM, in order, but the last. Returns libkrun's context.
+Result<uint32_t> configure(const Krun& krun, const VmmConfig& config, const ServeNetwork& serve_network);
+
+// Everything, in a process that has nothing else to do: returns only when there is no VM. Errors: engine_unavailable where
+// this host cannot run one, unsupported for what this libkrun has not, already_exists for a port, start_failed.
+Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network);
+
+}  // namespace diatom::vm

@@ -1,0 +1,36 @@
+#include "arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace diatom::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::Pair;
+
+Arguments parse(std::vector<std::string> words) {
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  return parse_arguments(pointers);
+}
+
+TEST(Arguments, AreNoneWithoutWords) {
+  EXPECT_FALSE(parse({}).vsock_port);
+  EXPECT_TRUE(parse({}).disks.empty());
+}
+
+TEST(Arguments, NameTheChannelAndTheDisks) {
+  Arguments arguments = parse({"channel=vsock:1024", "disk=root:vda", "disk=upper:vdb"});
+  EXPECT_EQ(arguments.vsock_port, 1024U);
+  EXPECT_THAT(arguments.disks, ElementsAre(Pair("root", "vda"), Pair("upper", "vdb")));
+}
+
+TEST(Arguments, PassOverWhatTheKernelAdds) {
+  Arguments arguments = parse({"quiet", "tsi_hijack", "channel=vsock:x", "channel=vsock:", "disk=", "disk=root", ""});
+  EXPECT_FALSE(arguments.vsock_port);
+  EXPECT_TRUE(arguments.disks.empty());
+}
+
+}  // namespace
+}  // namespace diatom::agent
