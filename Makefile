@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 KERNEL := .cache/kernel
 KEEP_STDIN := </dev/null
 
-.PHONY: all build deps test-deps krun-guest demo test test-krun soak asan tsan fuzz lint fmt bench install clean help
+.PHONY: all build deps test-deps krun-guest demo test test-krun soak asan tsan macos fuzz lint fmt bench install clean help
 
 all: build
 
@@ -18,6 +18,7 @@ deps:
 test-deps:
 	@tools/install_deps.sh test $(KEEP_STDIN)
 	@tools/fetch_krun.sh .cache/krun $(KEEP_STDIN)
+	@tools/fetch_zig.sh .cache/ziglang $(KEEP_STDIN)
 
 $(KERNEL)/version: tools/fetch_kernel.py
 	@tools/fetch_kernel.py $(KERNEL)
@@ -42,6 +43,9 @@ test-krun: krun-guest build ## the VM tests with the real libkrun, in an emulate
 asan tsan: test-deps $(KERNEL)/version ## the unit tests under the sanitizers
 	@cmake --preset $@ >/dev/null && cmake --build build-$@ -j $(JOBS) --target unit_tests && ctest --preset $@
 
+macos: test-deps ## compile everything for macOS; nothing is linked or run
+	@tools/check_macos.py $(JOBS)
+
 fuzz: test-deps $(KERNEL)/version ## short runs of every fuzz target
 	@cmake --preset asan >/dev/null && cmake --build build-asan -j $(JOBS) --target fuzzers && ctest --preset fuzz
 
@@ -61,4 +65,4 @@ install: build ## honours DESTDIR and PREFIX
 	@cmake --install build --prefix $(PREFIX)
 
 clean: ## what was built; the kernel and the packages stay
-	@rm -rf build build-dev build-asan build-tsan
+	@rm -rf build build-dev build-asan build-tsan build-macos

@@ -1,4 +1,14 @@
 # Every dependency is a distribution package; docs/dependencies.md says why each is here.
+if(DIATOM_COMPILE_ONLY)
+  include(cmake/macos/Dependencies.cmake)
+  return()
+endif()
+if(APPLE)  # Homebrew keeps apart what macOS has a version of its own of
+  foreach(prefix /opt/homebrew /usr/local)
+    list(APPEND CMAKE_PREFIX_PATH ${prefix} ${prefix}/opt/curl ${prefix}/opt/libarchive ${prefix}/opt/openssl@3
+      ${prefix}/opt/sqlite)
+  endforeach()
+endif()
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 # Of libcrypto we use SHA-256 alone: linked into us it is some 30 KB, and the shared one has 20,000 relocations, which are

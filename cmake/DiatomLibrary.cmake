@@ -11,6 +11,12 @@ target_compile_options(diatom_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow 
 target_compile_definitions(diatom_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS> _FILE_OFFSET_BITS=64)
 target_include_directories(diatom_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 
+# Of the libraries that were named, those only of which something is used.
+set(diatom_as_needed -Wl,--as-needed)
+if(APPLE)
+  set(diatom_as_needed -Wl,-dead_strip_dylibs)
+endif()
+
 # Host code only: the guest agent is static, which the sanitizers do not support.
 add_library(diatom_host_flags INTERFACE)
 target_link_libraries(diatom_host_flags INTERFACE diatom_flags)
@@ -51,4 +57,7 @@ function(diatom_library name)
   endforeach()
   target_link_libraries(diatom_${name} PUBLIC ${ARG_LINKS})
   add_dependencies(diatom_${name} check_layers)
+  if(DIATOM_COMPILE_ONLY)
+    diatom_precompile(${name})
+  endif()
 endfunction()

@@ -7,9 +7,16 @@ set(whole_libraries diatom_capi diatom_runtime diatom_image)
 target_link_libraries(diatom_shared PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${whole_libraries}>")
 string(REPLACE ";" "," whole_list "${whole_libraries}")
 set_property(TARGET diatom_shared PROPERTY LINK_LIBRARY_OVERRIDE "WHOLE_ARCHIVE,${whole_list}")
-set(version_script ${PROJECT_SOURCE_DIR}/cmake/libdiatom.map)
-target_link_options(diatom_shared PRIVATE -Wl,--version-script=${version_script} -Wl,--gc-sections -Wl,--as-needed)
-if(NOT DIATOM_SANITIZE)  # their runtime is the program's
+if(APPLE)
+  set(version_script ${PROJECT_SOURCE_DIR}/cmake/libdiatom.exports)
+  target_link_options(diatom_shared PRIVATE -Wl,-exported_symbols_list,${version_script} -Wl,-dead_strip
+    ${diatom_as_needed})
+else()
+  set(version_script ${PROJECT_SOURCE_DIR}/cmake/libdiatom.map)
+  target_link_options(diatom_shared PRIVATE -Wl,--version-script=${version_script} -Wl,--gc-sections
+    ${diatom_as_needed})
+endif()
+if(NOT APPLE AND NOT DIATOM_SANITIZE)  # their runtime is the program's; macOS's linker wants all by itself
   target_link_options(diatom_shared PRIVATE -Wl,--no-undefined)
 endif()
 # SOVERSION counts breaks of the C API, and not versions of diatom.

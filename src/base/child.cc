@@ -15,8 +15,6 @@
 #include "base/file.h"
 #include "base/platform/platform.h"
 
-extern char** environ;
-
 namespace diatom {
 
 namespace {
@@ -96,7 +94,7 @@ Result<Prepared> prepare(const ChildOptions& options) {
   for (const auto& arg : options.argv) prepared.argv.push_back(const_cast<char*>(arg.c_str()));
   prepared.argv.push_back(nullptr);
   if (options.inherit_environment) {
-    for (char** entry = environ; *entry != nullptr; ++entry) prepared.environment.push_back(*entry);
+    for (char** entry = platform::environment(); *entry != nullptr; ++entry) prepared.environment.push_back(*entry);
   } else {
     for (const auto& entry : options.environment) prepared.environment.push_back(const_cast<char*>(entry.c_str()));
   }

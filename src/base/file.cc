@@ -115,7 +115,7 @@ Result<> sync_fd(int fd) {
 
 Result<> sync_directory(const fs::path& directory) {
   UniqueFd fd = TRY(open_file(directory, O_RDONLY | O_DIRECTORY));
-  if (retry([&] { return ::fsync(fd.get()); }) < 0) return fail_errno("sync " + directory.string());
+  if (retry([&] { return platform::sync_names(fd.get()); }) < 0) return fail_errno("sync " + directory.string());
   return {};
 }
 

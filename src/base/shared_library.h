@@ -20,7 +20,7 @@ class SharedLibrary {
     }
   };
 
-  explicit SharedLibrary(std::string file_name);  // as dlopen(3) looks for it
+  explicit SharedLibrary(std::string file_name);  // as dlopen(3) looks for it, then in platform::library_directories()
   // Null when it is not there; usable() says so.
   Symbol find(const char* name);
   // not_found, with the loader's words, unless everything was found.

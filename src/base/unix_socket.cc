@@ -43,10 +43,9 @@ Result<UniqueFd> listen_on(const fs::path& path) {
 }
 
 Result<UniqueFd> accept_from(const UniqueFd& listener) {
-  UniqueFd fd(::accept(listener.get(), nullptr, nullptr));
+  UniqueFd fd = platform::accept_connection(listener);
   if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
     return fail_errno("accept a connection");
-  if (fd) ::fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
   return fd;
 }
 

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/platform/platform.h"
+
 namespace diatom::channel {
 
 namespace {
@@ -35,7 +37,7 @@ nghttp2_nv header(std::string_view name, std::string_view value) {
 
 // Without a SIGPIPE for whoever uses this as a library; the guest's end is no socket, and its agent ignores the signal.
 ssize_t write_quietly(int fd, const void* data, size_t size) {
-  ssize_t put = ::send(fd, data, size, MSG_NOSIGNAL);
+  ssize_t put = platform::send_quietly(fd, data, size);
   return put < 0 && errno == ENOTSOCK ? ::write(fd, data, size) : put;
 }
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/unique_fd.h"
+#include "base/platform/platform.h"
 #include "net/port_mapping.h"
 
 namespace diatom::net {
@@ -48,8 +48,7 @@ std::unexpected<Error> port_is_taken(const PortMapping& mapping) {
 Result<UniqueFd> take_port(PortMapping& mapping) {
   uint16_t last = std::max(mapping.host_port, mapping.last_host_port);
   for (uint16_t port = mapping.host_port;; ++port) {
-    UniqueFd fd(::socket(AF_INET, (mapping.protocol == "tcp" ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
-    if (!fd) return fail_errno("make socket");
+    UniqueFd fd = TRY(platform::make_socket(AF_INET, mapping.protocol == "tcp" ? SOCK_STREAM : SOCK_DGRAM));
     int error = bind_port(fd.get(), mapping, port);
     if (error != 0 && (error != EADDRINUSE || port == last)) return publish_failed(mapping, error);
     if (error != 0) continue;

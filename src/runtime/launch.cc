@@ -42,7 +42,7 @@ Result<UniqueFd> launch_monitor(const store::Paths& paths, const fs::path& progr
   // Relative ones would be looked for elsewhere: it leaves this working directory.
   std::vector<std::string>& environment = options.environment;
   options.inherit_environment = false;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
+  for (char** entry = platform::environment(); *entry != nullptr; ++entry) {
     std::string_view variable = *entry;
     if (!variable.starts_with("DIATOM_HOME=") && !variable.starts_with("DIATOM_RUN="))
       environment.emplace_back(variable);

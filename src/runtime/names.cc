@@ -1,7 +1,7 @@
 #include "runtime/names.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
+#include <sys/random.h>
 
 #include <array>
 #include <cstdlib>

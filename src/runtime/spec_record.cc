@@ -55,6 +55,7 @@ constexpr auto spec_fields = [](auto& field, auto& spec) {
   field("cpus", spec.cpus);
   field("memory_bytes", spec.memory_bytes);
   field("disk_bytes", spec.disk_bytes);
+  field("gpu_window_bytes", spec.gpu_window_bytes);
   field("stop_timeout_s", spec.stop_timeout);
   field.object("restart", spec.restart, restart_fields);
   field.optional("health", spec.health, health_fields);

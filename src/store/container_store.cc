@@ -282,7 +282,7 @@ Result<FileLock> ContainerStore::take_from_owner(const std::string& id) {
     // A pid in a file proves nothing: it may be another's by now. Who holds the lock without being named removes the
     // container, too, or looks at it, or has not written its name yet, or is a VM that dies: none takes long.
     bool owns = pid > 0 && process && platform::holds_lock(pid, path);
-    if (owns && platform::send_signal(*process, SIGKILL) < 0 && errno != ESRCH)
+    if (owns && platform::send_signal(*process, pid, SIGKILL) < 0 && errno != ESRCH)
       return fail_errno("kill the owner of container " + id.substr(0, 12));
     if (std::chrono::steady_clock::now() >= end && files_are_in_use(id))
       return fail(Errc::already_exists, "end container " + id.substr(0, 12) + ": somebody is at its files",

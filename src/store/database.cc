@@ -217,7 +217,9 @@ Result<Database> Database::open(const std::filesystem::path& path) {
   sqlite3_db_config(database.database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_wal_autocheckpoint(database.database_.get(), log_pages);
   // NORMAL with a write-ahead log: a power cut may lose the last transactions, never the database.
-  TRY(database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"));
+  TRY(
+      database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON; "
+                       "PRAGMA fullfsync = ON;"));  // macOS: what is synced is on the disk
   reserve_log(path);
   TRY(database.migrate(path));
   return database;

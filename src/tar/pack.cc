@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,22 +68,24 @@ bool has_gone(int error) { return error == ENOENT || error == ENOTDIR || error =
 }  // namespace
 
 Entry entry_of(const std::string& name, const struct stat& status) {
+  timespec modified = platform::modified_at(status);
   Entry entry{.kind = kind_of(status.st_mode),
               .name = name,
               .target = {},
-              .mode = status.st_mode & 07777,
+              .mode = status.st_mode & 07777U,
               .uid = status.st_uid,
               .gid = status.st_gid,
               .size = 0,
-              .mtime_s = status.st_mtim.tv_sec,
-              .mtime_ns = static_cast<uint32_t>(status.st_mtim.tv_nsec),
+              .mtime_s = modified.tv_sec,
+              .mtime_ns = static_cast<uint32_t>(modified.tv_nsec),
               .major = 0,
               .minor = 0,
               .xattrs = {},
               .extents = {}};
   if (entry.kind == Kind::char_device || entry.kind == Kind::block_device) {
-    entry.major = ::major(status.st_rdev);
-    entry.minor = ::minor(status.st_rdev);
+    auto [major, minor] = platform::device_number(status.st_rdev);
+    entry.major = major;
+    entry.minor = minor;
   }
   return entry;
 }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +15,7 @@ namespace diatom::tar {
 
 namespace {
 
-constexpr mode_t privilege_bits = S_ISUID | S_ISGID;
+constexpr uint32_t privilege_bits = S_ISUID | S_ISGID;
 // Beside a file that is being replaced, until it is.
 constexpr std::string_view part_name = ".diatom-part";
 
@@ -176,7 +175,7 @@ Result<> Unpacker::dress(const Entry& entry, int fd) const {
     auto [uid, gid] = options_.owner.value_or(std::pair{entry.uid, entry.gid});
     if (::fchown(fd, uid, gid) < 0) return fail_errno("unpack " + entry.name + ": set its owner");
   }
-  mode_t mode = options_.keep_privileges ? entry.mode : entry.mode & ~privilege_bits;
+  auto mode = static_cast<mode_t>(options_.keep_privileges ? entry.mode : entry.mode & ~privilege_bits);
   if (::fchmod(fd, mode) < 0) return fail_errno("unpack " + entry.name + ": set its mode");
   for (const auto& [name, value] : entry.xattrs) {
     if (name.starts_with("trusted.overlay.") || (needs_privileges(name) && !options_.keep_privileges)) continue;
@@ -192,7 +191,7 @@ Result<> Unpacker::make_special(const Entry& entry, int parent, const std::strin
     if (entry.kind == Kind::symlink) return ::symlinkat(entry.target.c_str(), parent, name);
     if (entry.kind == Kind::fifo) return ::mkfifoat(parent, name, entry.mode & 0777);
     mode_t kind = entry.kind == Kind::char_device ? S_IFCHR : S_IFBLK;
-    return ::mknodat(parent, name, kind | (entry.mode & 07777), makedev(entry.major, entry.minor));
+    return ::mknodat(parent, name, kind | (entry.mode & 07777), platform::make_device({entry.major, entry.minor}));
   };
   std::string name = base;
   int made = try_make(name.c_str());

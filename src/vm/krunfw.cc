@@ -1,7 +1,6 @@
 #include "vm/krunfw.h"
 
 #include <dlfcn.h>
-#include <elf.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -9,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/platform/platform.h"
 
 namespace diatom::vm {
 
@@ -22,7 +22,39 @@ using Library = std::unique_ptr<void, CloseLibrary>;
 // char* krunfw_get_kernel(size_t *load_addr, size_t *entry_addr, size_t *size): the image stays the library's.
 using GetKernel = char* (*)(size_t*, size_t*, size_t*);
 
-constexpr const char* library_name = "libkrunfw.so.5";
+constexpr int library_version = 5;
+
+// Of an ELF file what is needed here, as elf(5) has it: macOS has no header of it.
+struct ElfHeader {
+  uint8_t ident[16] = {0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little-endian */, 1 /* version */};
+  uint16_t type = 2;      // a program at a fixed address
+  uint16_t machine = 62;  // x86-64
+  uint32_t version = 1;
+  uint64_t entry = 0;
+  uint64_t program_headers = sizeof(ElfHeader);  // where they are
+  uint64_t section_headers = 0;
+  uint32_t flags = 0;
+  uint16_t header_size = sizeof(ElfHeader);
+  uint16_t program_header_size = 0;
+  uint16_t program_header_count = 0;
+  uint16_t section_header_size = 0;
+  uint16_t section_header_count = 0;
+  uint16_t section_names = 0;
+};
+struct ElfSegment {
+  uint32_t type = 0;
+  uint32_t flags = 0;
+  uint64_t offset = 0;
+  uint64_t virtual_address = 0;
+  uint64_t physical_address = 0;
+  uint64_t file_size = 0;
+  uint64_t memory_size = 0;
+  uint64_t alignment = 0;
+};
+static_assert(sizeof(ElfHeader) == 64 && sizeof(ElfSegment) == 56);
+constexpr uint32_t segment_load = 1;
+constexpr uint32_t segment_note = 4;
+constexpr uint32_t may_execute = 1, may_write = 2, may_read = 4;
 
 // Xen's ELF note type of the 32-bit entry point: the PVH boot ABI.
 constexpr uint32_t pvh_entry_note = 18;
@@ -53,38 +85,29 @@ Result<std::string> wrap_pvh_kernel(std::span<const std::byte> kernel, uint64_t 
   if (!note) return fail(Errc::unsupported, "wrap kernel: it has no PVH entry point");
   constexpr size_t data_offset = 4096;
   struct {
-    Elf64_Ehdr file{};
-    Elf64_Phdr load{};
-    Elf64_Phdr note{};
+    ElfHeader file;
+    ElfSegment load;
+    ElfSegment note;
   } headers;
-  std::memcpy(headers.file.e_ident, ELFMAG, SELFMAG);
-  headers.file.e_ident[EI_CLASS] = ELFCLASS64;
-  headers.file.e_ident[EI_DATA] = ELFDATA2LSB;
-  headers.file.e_ident[EI_VERSION] = EV_CURRENT;
-  headers.file.e_type = ET_EXEC;
-  headers.file.e_machine = EM_X86_64;
-  headers.file.e_version = EV_CURRENT;
-  headers.file.e_entry = load_address;
-  headers.file.e_phoff = sizeof(Elf64_Ehdr);
-  headers.file.e_ehsize = sizeof(Elf64_Ehdr);
-  headers.file.e_phentsize = sizeof(Elf64_Phdr);
-  headers.file.e_phnum = 2;
-  headers.load = {.p_type = PT_LOAD,
-                  .p_flags = PF_R | PF_W | PF_X,
-                  .p_offset = data_offset,
-                  .p_vaddr = load_address,
-                  .p_paddr = load_address,
-                  .p_filesz = kernel.size(),
-                  .p_memsz = kernel.size(),
-                  .p_align = 4096};
-  headers.note = {.p_type = PT_NOTE,
-                  .p_flags = PF_R,
-                  .p_offset = data_offset + note->offset,
-                  .p_vaddr = load_address + note->offset,
-                  .p_paddr = load_address + note->offset,
-                  .p_filesz = note->size,
-                  .p_memsz = note->size,
-                  .p_align = 4};
+  headers.file.entry = load_address;
+  headers.file.program_header_size = sizeof(ElfSegment);
+  headers.file.program_header_count = 2;
+  headers.load = {.type = segment_load,
+                  .flags = may_read | may_write | may_execute,
+                  .offset = data_offset,
+                  .virtual_address = load_address,
+                  .physical_address = load_address,
+                  .file_size = kernel.size(),
+                  .memory_size = kernel.size(),
+                  .alignment = 4096};
+  headers.note = {.type = segment_note,
+                  .flags = may_read,
+                  .offset = data_offset + note->offset,
+                  .virtual_address = load_address + note->offset,
+                  .physical_address = load_address + note->offset,
+                  .file_size = note->size,
+                  .memory_size = note->size,
+                  .alignment = 4};
   std::string image(data_offset, '\0');
   std::memcpy(image.data(), &headers, sizeof headers);
   image.append(reinterpret_cast<const char*>(kernel.data()), kernel.size());
@@ -93,8 +116,15 @@ Result<std::string> wrap_pvh_kernel(std::span<const std::byte> kernel, uint64_t 
 
 std::optional<std::string> find_libkrunfw() {
   const char* chosen = std::getenv("DIATOM_LIBKRUNFW");
-  std::string name = chosen != nullptr && *chosen != '\0' ? chosen : library_name;
-  if (Library(::dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL))) return name;
+  std::vector<std::string> names;
+  if (chosen != nullptr && *chosen != '\0') {
+    names.emplace_back(chosen);
+  } else {
+    names.push_back(platform::library_file("krunfw", library_version));
+    for (const auto& directory : platform::library_directories()) names.push_back(directory / names.front());
+  }
+  for (const std::string& name : names)
+    if (Library(::dlopen(name.c_str(), RTLD_LAZY | RTLD_LOCAL))) return name;
   return std::nullopt;
 }
 

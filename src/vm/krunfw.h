@@ -11,7 +11,7 @@
 
 namespace diatom::vm {
 
-// Where libkrunfw.so lies: $DIATOM_LIBKRUNFW, else what the dynamic loader finds. Empty when it is not installed.
+// Where libkrunfw lies: $DIATOM_LIBKRUNFW, else what the dynamic loader finds. Empty when it is not installed.
 std::optional<std::string> find_libkrunfw();
 
 // Writes the kernel of `library` as an ELF file below `cache`, once for each version of the library, and returns its

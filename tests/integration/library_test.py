@@ -151,7 +151,7 @@ class Containers(ContainersTest):
         self.assertEqual(self.refusal('container_inspect', 'other').kind, 'not_found')
 
     def test_what_cannot_be_honoured_is_refused_by_name_and_leaves_nothing(self):
-        cases = [({'gpus': 'all'}, 'gpus', 'invalid_argument'), ({'resources': {'gpu': 1}}, 'gpu 1', 'unsupported'),
+        cases = [({'gpus': 'all'}, 'gpus', 'invalid_argument'), ({'resources': {'gpu': 2}}, 'gpu 2', 'unsupported'),
                  ({'resources': {'memory': 'lots'}}, '"lots"', 'invalid_argument'),
                  ({'network': 'mine'}, '"mine"', 'invalid_argument'), ({'name': '-'}, '"-"', 'invalid_argument'),
                  ({'stop_signal': 'NOPE'}, '"NOPE"', 'invalid_argument'),

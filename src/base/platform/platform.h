@@ -13,10 +13,15 @@
 #include "base/error.h"
 #include "base/unique_fd.h"
 
+struct stat;
+struct timespec;
+
 namespace diatom::platform {
 
 // fdatasync (Linux) or F_FULLFSYNC (macOS). -1 and errno on failure.
 int sync_data(int fd);
+// The same for a directory: the names in it.
+int sync_names(int fd);
 
 // Begins to write out what memory holds of that part of the file (0 bytes: all to its end), where the system can be
 // asked to. It does not wait for the disk, but finding room on it takes time: better a part at a time than all at the
@@ -39,18 +44,22 @@ std::string library_file(const std::string& name, int version);
 // Where libraries lie that packages have brought, in the order in which the loader looks.
 std::vector<std::filesystem::path> library_directories();
 
+// The variables of this process, "K=V", and a null behind them. A library has no `environ` on macOS.
+char** environment();
+
 // A pid's exit as a pollable descriptor (pidfd; kqueue). Readable once the process has exited.
 Result<UniqueFd> open_exit_event(pid_t pid);
 
-// Sends a signal to the process whose exit event this is: never to another that has its pid by now. -1 and errno on
-// failure.
-int send_signal(const UniqueFd& exit_event, int signal);
+// Sends a signal to the process `pid`, whose exit event this is: never to another that has its pid by now (macOS:
+// unless it came to have it within microseconds). -1 and errno on failure; ESRCH once it has been reaped.
+int send_signal(const UniqueFd& exit_event, pid_t pid, int signal);
 
-// Whether the process has locked (flock) the file that `path` names. False, too, when we may not look.
+// Whether the process has locked (flock) the file that `path` names. False, too, when we may not look. On macOS locks
+// show no owner: it is whether the process has the file open.
 bool holds_lock(pid_t pid, const std::filesystem::path& path);
 
-// Called between fork and exec: the kernel kills this process when its parent ends. False when the parent
-// (`parent`) has already gone. Async-signal-safe.
+// Called between fork and exec: this process is killed when its parent ends, by the kernel or (macOS) by a small
+// process that waits for both. False when the parent (`parent`) has already gone. Async-signal-safe.
 bool die_with_parent(pid_t parent);
 
 // Both ends close-on-exec and blocking.
@@ -61,6 +70,12 @@ struct SocketPair {
 Result<SocketPair> make_socket_pair();
 // A Unix stream socket, close-on-exec and blocking.
 Result<UniqueFd> make_socket();
+// Likewise, of another family and type.
+Result<UniqueFd> make_socket(int family, int type);
+// accept(2): close-on-exec and blocking. Empty and errno on failure.
+UniqueFd accept_connection(const UniqueFd& listener);
+// send(2) without a SIGPIPE, on a socket that one of the above has made, here or in the process that handed it down.
+ssize_t send_quietly(int fd, const void* data, size_t size, int flags = 0);
 struct Pipe {
   UniqueFd read_end;
   UniqueFd write_end;
@@ -72,11 +87,20 @@ void widen_pipe(int fd, size_t bytes);
 // how many, or -1 and errno. EINVAL: not with such a descriptor, or not on this system.
 ssize_t splice(int from_pipe, int to, size_t bytes);
 
+// Of stat(2): when the content was last changed.
+timespec modified_at(const struct stat& status);
+struct DeviceNumber {
+  uint32_t major = 0;
+  uint32_t minor = 0;
+};
+DeviceNumber device_number(dev_t device);
+dev_t make_device(DeviceNumber number);
+
 // Of open(2): for a directory that is only gone through, and need not be readable.
 int search_flag();
 
 // The extended attributes of an open file or directory, in no order: those that may be read. None where the file system
-// has none.
+// has none. Without macOS's own (com.apple.*), which say something to it only.
 std::vector<std::pair<std::string, std::string>> read_xattrs(int fd);
 // -1 and errno on failure.
 int write_xattr(int fd, const std::string& name, std::string_view value);
@@ -84,7 +108,7 @@ int write_xattr(int fd, const std::string& name, std::string_view value);
 // What a process costs. Zeros when it has gone, or may not be looked at.
 struct ProcessUsage {
   uint64_t rss_bytes = 0;
-  uint64_t pss_bytes = 0;  // what it shares counts in parts; 0 where the system does not know it
+  uint64_t pss_bytes = 0;  // what it shares counts in parts; on macOS its footprint, without what it shares
   uint64_t cpu_us = 0;
 };
 ProcessUsage process_usage(pid_t pid);

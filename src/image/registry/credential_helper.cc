@@ -21,15 +21,11 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t most_output = 1 << 20;
 constexpr int look_at_token_ms = 100;  // a signal handler sets it and cannot wake us
 
-#ifndef MSG_NOSIGNAL
-constexpr int MSG_NOSIGNAL = 0;
-#endif
-
 // Sends all of `input` to the helper's stdin, a socket: a helper that does not read it costs us an error, not a
 // SIGPIPE. What is sent is far smaller than the socket's buffer.
 void give_input(UniqueFd socket, std::string_view input) {
   while (!input.empty()) {
-    ssize_t sent = ::send(socket.get(), input.data(), input.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = platform::send_quietly(socket.get(), input.data(), input.size(), MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return;  // the helper will say what is missing
     input.remove_prefix(static_cast<size_t>(sent));

@@ -1,7 +1,5 @@
 #include "runtime/monitor/control_server.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>

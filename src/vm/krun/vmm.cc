@@ -110,7 +110,7 @@ platform::FileAccess needed_files(const VmmConfig& config) {
   access.write = {"/dev/kvm", "/dev/null"};
   for (const std::string& path : config.files_to_read) access.read.emplace_back(path);
   for (const VmmDisk& disk : config.disks) (disk.read_only ? access.read : access.write).emplace_back(disk.path);
-  if (config.gpu) access.read.insert(access.read.end(), {"/usr", "/lib", "/etc", "/sys"});
+  if (config.gpu) access.read.insert(access.read.end(), {"/usr", "/lib", "/etc", "/sys", "/opt/homebrew"});
   if (config.gpu) access.write.emplace_back("/dev/dri");
   return access;
 }

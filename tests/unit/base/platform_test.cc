@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/unix_socket.h"
 #include "support/scratch.h"
 
 namespace diatom {
@@ -68,11 +69,39 @@ TEST(ExitEvent, IsReadableOnceTheProcessHasEndedAndNeverReachesAnother) {
   ASSERT_TRUE(event) << test::error_of(event);
   pollfd poll{event->get(), POLLIN, 0};
   EXPECT_EQ(::poll(&poll, 1, 0), 0);
-  EXPECT_EQ(platform::send_signal(*event, SIGKILL), 0);
+  EXPECT_EQ(platform::send_signal(*event, pid, SIGKILL), 0);
   EXPECT_EQ(::poll(&poll, 1, 20'000), 1);
   ::waitpid(pid, nullptr, 0);
-  EXPECT_EQ(platform::send_signal(*event, SIGKILL), -1);
+  EXPECT_EQ(platform::send_signal(*event, pid, SIGKILL), -1);
   EXPECT_EQ(errno, ESRCH);
+}
+
+TEST(SendQuietly, TellsOfAPeerThatHasGoneWithoutASignal) {
+  platform::SocketPair pair = platform::make_socket_pair().value();
+  EXPECT_EQ(platform::send_quietly(pair.ours.get(), "word", 4), 4);
+  pair.theirs.reset();
+  EXPECT_EQ(platform::send_quietly(pair.ours.get(), "word", 4), -1);
+  EXPECT_EQ(errno, EPIPE);
+}
+
+TEST(AcceptConnection, IsCloseOnExecAndBlockingWhateverItsListenerIs) {
+  ScratchDirectory scratch;
+  UniqueFd listener = listen_on(scratch / "socket").value();
+  UniqueFd client = connect_to(scratch / "socket").value();
+  UniqueFd accepted = platform::accept_connection(listener);
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(::fcntl(accepted.get(), F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(::fcntl(accepted.get(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_FALSE(platform::accept_connection(listener));
+  EXPECT_EQ(errno, EAGAIN);
+}
+
+TEST(DeviceNumber, ComesBackAsItWas) {
+  for (platform::DeviceNumber number : {platform::DeviceNumber{0, 0}, {1, 3}, {8, 255}, {254, 70'000}}) {
+    auto [major, minor] = platform::device_number(platform::make_device(number));
+    EXPECT_EQ(major, number.major);
+    EXPECT_EQ(minor, number.minor);
+  }
 }
 
 TEST(HostInfo, SpeaksGoAndCountsAtLeastOneCpu) {

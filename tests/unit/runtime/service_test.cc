@@ -70,9 +70,9 @@ TEST(ReplicaRequest, RefusesWhatItCannotHonourByName) {
     auto request = replica_request(id, spec);
     return request ? Error{Errc::internal, "it was taken", "", 0} : request.error();
   };
-  Error gpu = refusal({"web", 0}, [](auto& spec) { spec.resources.gpu = 1; });
+  Error gpu = refusal({"web", 0}, [](auto& spec) { spec.resources.gpu = 2; });
   EXPECT_EQ(gpu.code, Errc::unsupported);
-  EXPECT_THAT(gpu.message, HasSubstr("gpu 1"));
+  EXPECT_THAT(gpu.message, HasSubstr("gpu 2"));
   EXPECT_THAT(refusal({"web", 0}, [](auto& spec) { spec.resources.memory = "lots"; }).message, HasSubstr("\"lots\""));
   EXPECT_THAT(refusal({"web", 0}, [](auto& spec) { spec.labels["diatom.replica"] = "9"; }).message,
               HasSubstr("diatom.replica"));
@@ -146,7 +146,7 @@ TEST(ContainerDocument, NamesWhatItRefuses) {
       {R"({})", "image: it is missing"},
       {R"({"image": "x", "gpus": 1})", "there is no field \"gpus\""},
       {R"({"image": "x", "resources": {"gpus": 1}})", "there is no field \"resources.gpus\""},
-      {R"({"image": "x", "resources": {"gpu": 1}})", "gpu 1"},
+      {R"({"image": "x", "resources": {"gpu": 2}})", "gpu 2"},
       {R"({"image": "x", "resources": {"memory": "12zz"}})", "resources.memory: parse memory \"12zz\""},
       {R"({"image": "x", "resources": {"memory": 1.5}})", "\"1.5\""},
       {R"({"image": "x", "resources": {"memory": -1}})", "\"-1\""},

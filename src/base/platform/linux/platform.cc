@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 namespace diatom::platform {
 
 int sync_data(int fd) { return ::fdatasync(fd); }
+int sync_names(int fd) { return ::fsync(fd); }
 
 void start_writeback(int fd, uint64_t offset, uint64_t bytes) {
   ::sync_file_range(fd, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), SYNC_FILE_RANGE_WRITE);
@@ -135,13 +137,15 @@ std::vector<std::filesystem::path> library_directories() {
   return directories;
 }
 
+char** environment() { return ::environ; }
+
 Result<UniqueFd> open_exit_event(pid_t pid) {
   UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!fd) return fail_errno("pidfd_open " + std::to_string(pid));
   return fd;
 }
 
-int send_signal(const UniqueFd& exit_event, int signal) {
+int send_signal(const UniqueFd& exit_event, pid_t, int signal) {
   return static_cast<int>(::syscall(SYS_pidfd_send_signal, exit_event.get(), signal, nullptr, 0));
 }
 
@@ -168,10 +172,20 @@ Result<SocketPair> make_socket_pair() {
   return SocketPair{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
 
-Result<UniqueFd> make_socket() {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Result<UniqueFd> make_socket() { return make_socket(AF_UNIX, SOCK_STREAM); }
+
+Result<UniqueFd> make_socket(int family, int type) {
+  UniqueFd fd(::socket(family, type | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("socket");
   return fd;
+}
+
+UniqueFd accept_connection(const UniqueFd& listener) {
+  return UniqueFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+}
+
+ssize_t send_quietly(int fd, const void* data, size_t size, int flags) {
+  return ::send(fd, data, size, flags | MSG_NOSIGNAL);
 }
 
 Result<Pipe> make_pipe() {
@@ -187,6 +201,10 @@ void widen_pipe(int fd, size_t bytes) {
 ssize_t splice(int from_pipe, int to, size_t bytes) {
   return ::splice(from_pipe, nullptr, to, nullptr, bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
+
+timespec modified_at(const struct stat& status) { return status.st_mtim; }
+DeviceNumber device_number(dev_t device) { return {gnu_dev_major(device), gnu_dev_minor(device)}; }
+dev_t make_device(DeviceNumber number) { return gnu_dev_makedev(number.major, number.minor); }
 
 int search_flag() { return O_PATH; }
 
