@@ -8,8 +8,8 @@
 
 namespace diatom::agent {
 
-// What an engine tells the agent that its devices cannot. Where there is nothing, the channel is a virtio port, and disks
-// have their serials.
+// What an engine tells the agent that its devices cannot. Where there is nothing, the channel is a virtio port, and
+// disks have their serials.
 struct Arguments {
   std::optional<uint32_t> vsock_port;        // "channel=vsock:1024": of the host's, where the channel is
   std::map<std::string, std::string> disks;  // "disk=root:vda": the device, by the serial that it should have

@@ -168,8 +168,8 @@ Program egress_program(const NetworkConfig& config, const Closed& closed) {
   program.jump_if(BPF_JNE, value, htons(0x0800), Label::allow);  // IPv6: the network has none
   program.set(Program::r2, 0);
   copy_header(program, ip_offset, ip_size);
-  // No fragments, wherever they go: one could hide what the next is about, and libslirp 4.7 writes to an address out of one
-  // that has no beginning (docs/threat-model.md). The kernel cuts up what it sends after this.
+  // No fragments, wherever they go: one could hide what the next is about, and libslirp 4.7 writes to an address out of
+  // one that has no beginning (docs/threat-model.md). The kernel cuts up what it sends after this.
   program.load(BPF_H, value, Program::stack, ip_offset + 6);
   program.from_network(value, 16);
   program.jump_if(BPF_JSET, value, 0x3fff, Label::deny);

@@ -1,4 +1,5 @@
-// diatom-krun CONFIG: becomes the VM that the file describes. diatom-krun --probe: what the libkrun that is found can do.
+// diatom-krun CONFIG: becomes the VM that the file describes. diatom-krun --probe: what the libkrun that is found can
+// do.
 #include <fmt/core.h>
 
 #include <sys/resource.h>
@@ -8,6 +9,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "base/platform/platform.h"
 #include "net/user_stack.h"
 #include "vm/krun/vmm.h"
 
@@ -26,6 +28,10 @@ Result<std::string> probe() {
   vm::KrunFeatures features = vm::krun_features(krun);
   std::string words = fmt::format("{} ({})", vm::libkrun_version(library), library.string());
   for (const std::string& lack : features.lacks) words += "\n" + lack;
+  // This process needs no file any more.
+  auto confined = platform::confine_files({});
+  if (!confined || !*confined)
+    words += "\nno jail for the VM's process: this kernel has no Landlock (Linux 5.13), or it is switched off";
   return words;
 }
 
@@ -85,9 +91,8 @@ Error become_vm(const char* path) {
   if (!config) return config.error();
   allow_many_descriptors();
   NetworkThread network;
-  return vm::run_vmm(*config, [&](const vm::UserNetwork& wanted, UniqueFd nic) {
-    return network.serve(wanted, std::move(nic));
-  });
+  return vm::run_vmm(
+      *config, [&](const vm::UserNetwork& wanted, UniqueFd nic) { return network.serve(wanted, std::move(nic)); });
 }
 
 }  // namespace

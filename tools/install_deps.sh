@@ -15,7 +15,7 @@ run=("$qemu" e2fsprogs)
 build=(g++ cmake ninja-build pkg-config python3 dpkg-dev kmod lz4 zstd
     libfmt-dev nlohmann-json3-dev libcli11-dev libarchive-dev libzstd-dev libisal-dev libssl-dev libsqlite3-dev
     libnghttp2-dev libcurl4-openssl-dev libslirp-dev libgtest-dev libgmock-dev busybox-static)
-tests=(python3-pip clang-19 libclang-rt-19-dev clang-format-19 erofs-utils umoci skopeo procps util-linux
+tests=(ccache python3-pip clang-19 libclang-rt-19-dev clang-format-19 erofs-utils umoci skopeo procps util-linux
     docker-registry apache2-utils openssl mmdebstrap)
 
 case "${1:-build}" in

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test: every test. The whole tree is compiled for macOS, too (docs/platforms.md). The unit tests and the fuzz targets run under sanitizers, by one compiler each; the others run
-# what `make build` has made.
+# make test: every test. The whole tree is compiled for macOS, too (docs/platforms.md). The unit tests and the fuzz targets
+# run under sanitizers, by one compiler each; the others run what `make build` has made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 jobs=${JOBS:-$(nproc)}

@@ -78,8 +78,8 @@ struct ContainerSpec {
   std::vector<TmpfsMount> tmpfs;
   std::map<std::string, std::string> labels;
 
-  // "none"; a network of its own behind the host's address when empty or "default"; "tsi": its sockets are the host's own
-  // (libkrun only; it reaches the host's loopback, too).
+  // "none"; a network of its own behind the host's address when empty or "default"; "tsi": its sockets are the host's
+  // own (libkrun only; it reaches the host's loopback, too).
   std::string network;
   std::vector<PortMapping> ports;
   bool publish_all = false;              // every port that the image or `expose` names, on a free one of the host's

@@ -51,8 +51,8 @@ class Connection {
   // Called for each request; returns the handlers of its stream.
   using RequestHandler = std::function<StreamHandlers(StreamId, const Request&)>;
 
-  // Takes the descriptor, and makes it non-blocking; with none, everything waits for attach(). `on_lost` is called once,
-  // when the peer has gone or speaks nonsense; every stream is closed before.
+  // Takes the descriptor, and makes it non-blocking; with none, everything waits for attach(). `on_lost` is called
+  // once, when the peer has gone or speaks nonsense; every stream is closed before.
   static Result<std::unique_ptr<Connection>> open(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request,
                                                   std::function<void(Error)> on_lost);
   Connection(const Connection&) = delete;

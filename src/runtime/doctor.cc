@@ -47,16 +47,16 @@ std::string with_indent(const std::string& lines) {
 DoctorCheck engine_check(const vm::Engine& engine) {
   vm::Availability found = engine.probe();
   // One of them is enough.
-  DoctorCheck check{.name = "engine " + std::string(engine.name()), .ok = found.usable, .required = false,
-                    .detail = {}, .hint = {}};
+  DoctorCheck check{
+      .name = "engine " + std::string(engine.name()), .ok = found.usable, .required = false, .detail = {}, .hint = {}};
   if (!found.usable) {
     check.detail = found.reason;
     return check;
   }
   auto version = engine.ask_version();
   check.ok = version.has_value();
-  check.detail = version ? fmt::format("{}, accelerator {}", with_indent(*version), found.accelerator)
-                         : version.error().message;
+  check.detail =
+      version ? fmt::format("{}, accelerator {}", with_indent(*version), found.accelerator) : version.error().message;
   if (!version) check.hint = version.error().hint;
   return check;
 }

@@ -13,8 +13,7 @@ constexpr uint64_t memory_bytes = 256ULL << 20;
 
 // What of a container matters to its files.
 Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRecord& container,
-                                  const ContainerSpec& asked, const vm::Engine& engine,
-                                  const fs::path& directory) {
+                                  const ContainerSpec& asked, const vm::Engine& engine, const fs::path& directory) {
   ContainerSpec spec;
   spec.network = "none";
   spec.cpus = 1;

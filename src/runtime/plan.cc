@@ -114,8 +114,8 @@ Result<vm::HostSockets> plan_host_sockets(const std::vector<PortMapping>& ports)
   vm::HostSockets sockets;
   for (const PortMapping& port : ports) {
     if (port.protocol != "tcp")
-      return fail(Errc::unsupported, fmt::format("publish port {}/{}: network tsi has TCP ports only",
-                                                 port.container_port, port.protocol),
+      return fail(Errc::unsupported,
+                  fmt::format("publish port {}/{}: network tsi has TCP ports only", port.container_port, port.protocol),
                   "leave --network tsi out");
     sockets.forwards.push_back({port.protocol, port.host_address, port.host_port, port.container_port});
   }
@@ -135,10 +135,9 @@ Result<> plan_network(const PlanInput& input, Plan& plan) {
   Network kind = TRY(network_of(spec));
   for (const auto& entry : spec.extra_hosts) container.extra_hosts.push_back(TRY(net::hosts_line(entry)));
   vm::UserNetwork network;
-  container.resolv_conf =
-      TRY(net::resolv_conf_lines({.servers = spec.dns, .search = spec.dns_search, .options = spec.dns_options},
-                                 net::parse_resolv_conf(input.host_resolv_conf),
-                                 kind == Network::user ? network.resolver : ""));
+  container.resolv_conf = TRY(net::resolv_conf_lines(
+      {.servers = spec.dns, .search = spec.dns_search, .options = spec.dns_options},
+      net::parse_resolv_conf(input.host_resolv_conf), kind == Network::user ? network.resolver : ""));
   if (kind == Network::host_sockets) {
     plan.task.machine.host_sockets = TRY(plan_host_sockets(input.ports));
     return {};

@@ -71,7 +71,9 @@ std::string print_spec(const ContainerSpec& spec, const Plan& plan, const ImageD
                        {"HostPort", forward.host_port},
                        {"ContainerPort", forward.guest_port},
                        {"Protocol", forward.protocol}});
-  json document = {{"Network", machine.network ? "default" : machine.host_sockets ? "tsi" : "none"},
+  json document = {{"Network", machine.network        ? "default"
+                               : machine.host_sockets ? "tsi"
+                                                      : "none"},
                    {"Ports", ports},
                    {"Image", spec.image},
                    {"Cmd", process.argv},

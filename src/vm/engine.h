@@ -62,15 +62,17 @@ class Engine {
 // Every engine that this build knows, best first.
 std::vector<std::unique_ptr<Engine>> all_engines();
 
-// The first usable engine, or the one called `wanted`, or $DIATOM_ENGINE where that is empty. Failure tells everything that was tried.
+// The first usable engine, or the one called `wanted`, or $DIATOM_ENGINE where that is empty. Failure tells everything
+// that was tried.
 struct Selected {
   Engine* engine = nullptr;
   Availability availability;
 };
 Result<Selected> select_engine(std::span<const std::unique_ptr<Engine>> engines, std::string_view wanted);
 
-// The kernel that QEMU's guests boot: from $DIATOM_GUEST, else share/diatom/guest beside the program's bin/; libkrunfw's
-// (wrapped for QEMU below `cache`) where it is installed and there is no other, or DIATOM_KERNEL=libkrunfw asks for it.
+// The kernel that QEMU's guests boot: from $DIATOM_GUEST, else share/diatom/guest beside the program's bin/;
+// libkrunfw's (wrapped for QEMU below `cache`) where it is installed and there is no other, or DIATOM_KERNEL=libkrunfw
+// asks for it.
 Result<GuestKernel> find_guest_kernel(const std::filesystem::path& cache);
 
 }  // namespace diatom::vm

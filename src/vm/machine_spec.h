@@ -17,8 +17,8 @@ struct GuestKernel {
   std::filesystem::path
       agent_disk;  // instead, for a kernel that takes no initramfs: an ext4 with /init, its first root
   std::filesystem::path agent_directory;  // or a directory to be shared with the guest, with /agent
-  bool needs_acpi = true;  // virtio-mmio devices are found through ACPI rather than on the command line
-  bool has_serial = true;  // has a driver for a 16550 or PL011; the console is a virtio one otherwise
+  bool needs_acpi = true;                 // virtio-mmio devices are found through ACPI rather than on the command line
+  bool has_serial = true;                 // has a driver for a 16550 or PL011; the console is a virtio one otherwise
 };
 
 struct DiskExtent {

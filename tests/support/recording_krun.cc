@@ -1,5 +1,5 @@
-// A stand-in for libkrun that writes down what is asked of it. Beside its own file FILE it leaves FILE.record, a line for
-// each call with its arguments, and reads FILE.script, a line for each wish:
+// A stand-in for libkrun that writes down what is asked of it. Beside its own file FILE it leaves FILE.record, a line
+// for each call with its arguments, and reads FILE.script, a line for each wish:
 //   fail NAME CODE   that call returns -CODE
 //   exit CODE        what krun_start_enter ends the process with (0)
 //   die SIGNAL       or by what signal
@@ -124,23 +124,26 @@ EXPORT int32_t krun_add_disk2(uint32_t ctx, const char* id, const char* path, ui
   return note("krun_add_disk2", "%u %s %s %u %d", ctx, id, path, format, read_only);
 }
 EXPORT int32_t krun_add_net_unixstream(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features,
-                                     uint32_t flags) {
+                                       uint32_t flags) {
   struct stat status{};
   bool socket = ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
-  return note("krun_add_net_unixstream", "%u %s %s %02x:%02x:%02x:%02x:%02x:%02x %u %u", ctx, path == nullptr ? "-" : path,
-              socket ? "socket" : "no socket", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], features, flags);
+  return note("krun_add_net_unixstream", "%u %s %s %02x:%02x:%02x:%02x:%02x:%02x %u %u", ctx,
+              path == nullptr ? "-" : path, socket ? "socket" : "no socket", mac[0], mac[1], mac[2], mac[3], mac[4],
+              mac[5], features, flags);
 }
 EXPORT int32_t krun_set_gpu_options2(uint32_t ctx, uint32_t flags, uint64_t bytes) {
   return note("krun_set_gpu_options2", "%u %u %llu", ctx, flags, static_cast<unsigned long long>(bytes));
 }
 #endif
 #if RECORDING_KRUN >= 19 && RECORDING_KRUN < 200
-EXPORT int32_t krun_add_disk3(uint32_t ctx, const char* id, const char* path, uint32_t format, bool read_only, bool direct,
-                              uint32_t sync) {
+EXPORT int32_t krun_add_disk3(uint32_t ctx, const char* id, const char* path, uint32_t format, bool read_only,
+                              bool direct, uint32_t sync) {
   return note("krun_add_disk3", "%u %s %s %u %d %d %u", ctx, id, path, format, read_only, direct, sync);
 }
 EXPORT int32_t krun_disable_implicit_vsock(uint32_t ctx) { return note("krun_disable_implicit_vsock", "%u", ctx); }
-EXPORT int32_t krun_add_vsock(uint32_t ctx, uint32_t features) { return note("krun_add_vsock", "%u %u", ctx, features); }
+EXPORT int32_t krun_add_vsock(uint32_t ctx, uint32_t features) {
+  return note("krun_add_vsock", "%u %u", ctx, features);
+}
 EXPORT int32_t krun_has_feature(uint64_t feature) { return feature <= 2 ? 1 : 0; }
 EXPORT int32_t krun_get_max_vcpus() { return 8; }
 #endif

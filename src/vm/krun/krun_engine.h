@@ -4,7 +4,8 @@
 
 namespace diatom::vm {
 
-// libkrun, wherever it is installed and hardware virtualisation works. One process per VM (diatom-krun), which becomes it.
+// libkrun, wherever it is installed and hardware virtualisation works. One process per VM (diatom-krun), which becomes
+// it.
 class KrunEngine final : public Engine {
  public:
   std::string_view name() const override { return "krun"; }

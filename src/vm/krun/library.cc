@@ -64,7 +64,8 @@ std::string libkrun_version(const fs::path& library) {
 Result<fs::path> find_libkrun() {
   if (const char* chosen = environment("DIATOM_LIBKRUN")) {
     if (!is_there(chosen))
-      return fail(Errc::not_found, std::string("find libkrun: DIATOM_LIBKRUN names ") + chosen + ", which is not there");
+      return fail(Errc::not_found,
+                  std::string("find libkrun: DIATOM_LIBKRUN names ") + chosen + ", which is not there");
     if (names_version_2(chosen)) return refuse_version_2(chosen);
     return fs::absolute(chosen);
   }

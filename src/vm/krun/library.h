@@ -29,8 +29,10 @@ struct Krun {
   int32_t (*add_disk2)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only);
   int32_t (*add_disk3)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only,
                        bool direct_io, uint32_t sync_mode);
-  // A stream of frames, each behind its length in four bytes, big-endian: as QEMU's and passt's. The library takes the fd.
-  int32_t (*add_net_unixstream)(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features, uint32_t flags);
+  // A stream of frames, each behind its length in four bytes, big-endian: as QEMU's and passt's. The library takes the
+  // fd.
+  int32_t (*add_net_unixstream)(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features,
+                                uint32_t flags);
   int32_t (*set_port_map)(uint32_t ctx, const char* const* map);
   int32_t (*disable_implicit_vsock)(uint32_t ctx);
   int32_t (*add_vsock)(uint32_t ctx, uint32_t tsi_features);
@@ -52,18 +54,18 @@ struct Krun {
 // What a library can do; a function that is there may still be one that a build without the device only has by name.
 struct KrunFeatures {
   bool disks = false;
-  bool network = false;     // virtio-net
+  bool network = false;      // virtio-net
   bool plain_vsock = false;  // TSI can be switched off
   bool gpu = false;
-  unsigned max_vcpus = 0;  // 0: not told
+  unsigned max_vcpus = 0;          // 0: not told
   std::vector<std::string> lacks;  // one line for each: what a user goes without
 };
 
 // The file to load, and where it was found: $DIATOM_LIBKRUN, else where packages put it. Errors: not_found, which tells
 // what was looked for; unsupported for a library of version 2 where there is none of version 1.
 Result<std::filesystem::path> find_libkrun();
-// The guest's kernel, which libkrun loads by its bare name: beside the library, or where packages put it; $DIATOM_LIBKRUNFW
-// first. Nothing: the loader may know it still.
+// The guest's kernel, which libkrun loads by its bare name: beside the library, or where packages put it;
+// $DIATOM_LIBKRUNFW first. Nothing: the loader may know it still.
 std::optional<std::filesystem::path> find_libkrunfw_for(const std::filesystem::path& libkrun);
 // "1.16.0", from the name of the file that a library's link leads to; empty when that tells nothing.
 std::string libkrun_version(const std::filesystem::path& library);

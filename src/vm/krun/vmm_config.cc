@@ -61,13 +61,13 @@ std::vector<std::string> agent_arguments(const VmmConfig& config) {
 
 std::string encode_vmm_config(const VmmConfig& config) {
   json document = {{"library", config.library},
-               {"kernel_library", config.kernel_library},
-               {"root_directory", config.root_directory},
-               {"vcpus", config.vcpus},
-               {"memory_bytes", config.memory_bytes},
-               {"disks", config.disks},
-               {"files_to_read", config.files_to_read},
-               {"channel_socket", config.channel_socket}};
+                   {"kernel_library", config.kernel_library},
+                   {"root_directory", config.root_directory},
+                   {"vcpus", config.vcpus},
+                   {"memory_bytes", config.memory_bytes},
+                   {"disks", config.disks},
+                   {"files_to_read", config.files_to_read},
+                   {"channel_socket", config.channel_socket}};
   put(document, "network", config.network);
   put(document, "host_sockets", config.host_sockets);
   put(document, "gpu", config.gpu);

@@ -16,7 +16,11 @@ MachineSpec example() {
   spec.id = std::string(64, 'a');
   spec.vcpus = 2;
   spec.memory_bytes = 512ULL << 20;
-  spec.kernel = {.version = "test", .image = "/guest/kernel", .initramfs = "/guest/initramfs.cpio", .agent_disk = {}, .agent_directory = {}};
+  spec.kernel = {.version = "test",
+                 .image = "/guest/kernel",
+                 .initramfs = "/guest/initramfs.cpio",
+                 .agent_disk = {},
+                 .agent_directory = {}};
   spec.directory = "/home/containers/a";
   spec.disks = {{.serial = "root", .extents = {{"/i/meta", 8192}, {"/l/0.data", 4096}}},
                 {.serial = "upper", .extents = {{"/c/upper, \"odd\".ext4", 1 << 20}}, .read_only = false}};

@@ -71,14 +71,14 @@ TEST_F(KrunTest, AsksForAVmInOrder) {
   wanted.network = network();
   ASSERT_TRUE(configure_with(install(19), wanted));
   std::string here = scratch().string();
-  EXPECT_THAT(calls(), ElementsAre("krun_set_log_level 1", "krun_create_ctx -", "krun_set_vm_config 7 2 512",
-                                   "krun_set_root 7 /guest", "krun_add_disk3 7 root " + here + "/root.vmdk 2 1 0 1",
-                                   "krun_add_disk3 7 upper /c/upper 0 0 0 0", "krun_disable_implicit_vsock 7",
-                                   "krun_add_vsock 7 0", "krun_add_net_unixstream 7 - socket 02:0a:0b:0c:0d:0e 0 0",
-                                   "krun_add_vsock_port 7 1024 " + here + "/vm.sock",
-                                   "krun_set_console_output 7 /dev/fd/3",
-                                   "krun_set_exec 7 /agent [channel=vsock:1024 disk=root:vda disk=upper:vdb] "
-                                   "[KRUN_INIT_PID1=1]"));
+  EXPECT_THAT(calls(),
+              ElementsAre("krun_set_log_level 1", "krun_create_ctx -", "krun_set_vm_config 7 2 512",
+                          "krun_set_root 7 /guest", "krun_add_disk3 7 root " + here + "/root.vmdk 2 1 0 1",
+                          "krun_add_disk3 7 upper /c/upper 0 0 0 0", "krun_disable_implicit_vsock 7",
+                          "krun_add_vsock 7 0", "krun_add_net_unixstream 7 - socket 02:0a:0b:0c:0d:0e 0 0",
+                          "krun_add_vsock_port 7 1024 " + here + "/vm.sock", "krun_set_console_output 7 /dev/fd/3",
+                          "krun_set_exec 7 /agent [channel=vsock:1024 disk=root:vda disk=upper:vdb] "
+                          "[KRUN_INIT_PID1=1]"));
   EXPECT_TRUE(nic_);
 }
 
