@@ -20,6 +20,8 @@ Arguments parse_arguments(std::span<char* const> words) {
       uint32_t port = 0;
       auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
       if (error == std::errc() && end == digits.data() + digits.size()) arguments.vsock_port = port;
+    } else if (word == "nic=none") {
+      arguments.without_nics = true;
     } else if (word.starts_with(disk_prefix)) {
       word.remove_prefix(disk_prefix.size());
       size_t colon = word.find(':');

@@ -136,6 +136,17 @@ void bring_loopback_up() {
   ::ioctl(fd.get(), SIOCSIFFLAGS, &request);
 }
 
+// libkrun keeps from the host's network only who has a NIC; a container without a network is not to see that.
+void take_nics_away() {
+  for (const std::string& name : list_directory("/sys/class/net").value_or(std::vector<std::string>())) {
+    std::error_code error;
+    fs::path device = fs::canonical("/sys/class/net/" + name + "/device", error);
+    if (error) continue;  // no device's: lo
+    if (auto driver = open_file("/sys/bus/virtio/drivers/virtio_net/unbind", O_WRONLY)) [[maybe_unused]]
+      auto ignored = write_all(driver->get(), device.filename().string());
+  }
+}
+
 // docker's: what listens below port 1024 needs no root, nor does ping.
 void open_network_to_users() {
   for (auto [name, value] : {std::pair{"ip_unprivileged_port_start", "0"}, {"ping_group_range", "0 2147483647"}})
@@ -174,6 +185,7 @@ Result<UniqueFd> boot(const Arguments& arguments) {
   network_modules() = open_modules("/etc/network.list");
   TRY(leave_first_root());
   bring_loopback_up();
+  if (arguments.without_nics) take_nics_away();
   open_network_to_users();
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]

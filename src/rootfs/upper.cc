@@ -11,9 +11,10 @@ namespace diatom::rootfs {
 
 namespace {
 
-// No journal: a writable layer that its VM did not unmount is checked or thrown away, never trusted half-written. Group
-// descriptors and inode tables are left uninitialised, so that the file is a few hundred KiB whatever its size. The
-// root belongs to the guest's root, not to whoever runs this.
+// With a journal: a VM may be killed at any moment, and the next one goes on with what it finds. (Without one, ext4
+// that was written in part is mounted all the same, and refuses one file after the other.) Journal, group descriptors
+// and inode tables are left uninitialised, so that the file is a few hundred KiB whatever its size. The root belongs to
+// the guest's root, not to whoever runs this.
 Result<> format(const fs::path& path, uint64_t bytes) {
   {
     UniqueFd fd = TRY(open_file(path, O_RDWR | O_CREAT | O_TRUNC));
@@ -24,11 +25,28 @@ Result<> format(const fs::path& path, uint64_t bytes) {
     return fail(Errc::not_found, "format writable layer: mke2fs is not installed",
                 "on Debian, apt-get install e2fsprogs");
   // -G: the bitmaps of many groups lie side by side, in few pieces that are copied for each container.
-  CommandOutput out = TRY(run_command(
-      {*program, "-q", "-F", "-t", "ext4", "-O", "^has_journal,^resize_inode,sparse_super2,uninit_bg,^metadata_csum",
-       "-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0", "-i", "16384", "-m", "0", "-G", "512", "-L",
-       "diatom-upper", path.string()},
-      std::chrono::minutes(1)));
+  CommandOutput out =
+      TRY(run_command({*program,
+                       "-q",
+                       "-F",
+                       "-t",
+                       "ext4",
+                       "-O",
+                       "^resize_inode,sparse_super2,uninit_bg,^metadata_csum",
+                       "-J",
+                       "size=16",
+                       "-E",
+                       "lazy_itable_init=1,lazy_journal_init=1,nodiscard,num_backup_sb=0,root_owner=0:0",
+                       "-i",
+                       "16384",
+                       "-m",
+                       "0",
+                       "-G",
+                       "512",
+                       "-L",
+                       "diatom-upper",
+                       path.string()},
+                      std::chrono::minutes(1)));
   if (out.status.code != 0)
     return fail(Errc::internal, "format writable layer " + path.string() + ": mke2fs: " + out.output);
   UniqueFd fd = TRY(open_file(path, O_RDWR));
@@ -36,7 +54,8 @@ Result<> format(const fs::path& path, uint64_t bytes) {
 }
 
 constexpr std::string_view lock_name = "upper.lock";
-constexpr std::string_view prefix = "upper-";
+constexpr std::string_view prefix = "upper-";  // of all that were ever made
+constexpr const char* kind = "journal-";
 
 Result<> make_template(const fs::path& ready, uint64_t bytes) {
   TemporaryPath fresh(ready.string() + ".tmp");
@@ -49,7 +68,7 @@ Result<> make_template(const fs::path& ready, uint64_t bytes) {
 }  // namespace
 
 Result<> create_upper(const fs::path& templates, uint64_t bytes, const fs::path& to) {
-  fs::path ready = templates / (std::string(prefix) + std::to_string(bytes) + ".ext4");
+  fs::path ready = templates / (std::string(prefix) + kind + std::to_string(bytes) + ".ext4");
   if (::access(ready.c_str(), R_OK) == 0) {
     auto cloned = platform::clone_file(ready, to);
     if (cloned || ::access(ready.c_str(), R_OK) == 0) return cloned;

@@ -80,6 +80,7 @@ void Task::accept_agent() {
   if (connection && !*connection) return;  // it went away again
   loop_.forget(listener_.get());
   listener_.reset();
+  ::unlink(plan_.machine.channel_socket.c_str());
   auto attached = connection ? agent_->attach(std::move(*connection)) : Result<>(std::unexpected(connection.error()));
   if (!attached) abort(attached.error());
 }

@@ -91,6 +91,12 @@ void bind_life(Statement& statement, const ContainerRecord& container) {
   statement.bind(container.id);
 }
 
+// Of a monitor that was killed; its own ones it removes itself.
+void remove_sockets(const Paths& paths, const std::string& id) {
+  ::unlink(paths.control_socket(id).c_str());
+  ::unlink(paths.agent_socket(id).c_str());
+}
+
 }  // namespace
 
 bool has_owner(const ContainerRecord& container) {
@@ -163,7 +169,7 @@ Result<> ContainerStore::erase(const std::string& id) {
   fs::path folder = paths_.container(id);
   if (::rename((folder / "upper.ext4").c_str(), (folder / removing_name).c_str()) == 0) [[maybe_unused]]
     int ignored = ::truncate((folder / removing_name).c_str(), 0);
-  ::unlink(paths_.control_socket(id).c_str());
+  remove_sockets(paths_, id);
   auto deleted = delete_record(id);
   TRY(remove_folder(id));
   return deleted ? deleted : delete_record(id);
@@ -356,7 +362,7 @@ Result<> ContainerStore::recover_record(const std::string& id) {
   now->address.clear();
   now->ports = "{}";
   now->health = "{}";
-  ::unlink(paths_.control_socket(id).c_str());
+  remove_sockets(paths_, id);
   TRY(update(*now));
   ::futimens(lock->fd(), nullptr);  // who waits for it to be put right watches the lock
   if (between) return {};           // that one's end has been told

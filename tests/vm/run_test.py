@@ -115,7 +115,7 @@ class Isolation(HomeTest):
         cpus, kilobytes = map(int, out.split())
         self.assertEqual(cpus, 1)
         self.assertGreater(kilobytes, 180 << 10)
-        self.assertLess(kilobytes, 256 << 10)
+        self.assertLess(kilobytes, 280 << 10)  # libkrun's kernel lies beside the memory that was asked for
 
     def test_zombies_of_a_daemon_do_not_pile_up_in_the_agent(self):
         self.assertEqual(self.guest('for i in 1 2 3; do (sleep 0 &) ; done; wait; echo done'), 'done\n')

@@ -54,6 +54,7 @@ VmmConfig make_vmm_config(const MachineSpec& spec, std::string library, std::str
 
 std::vector<std::string> agent_arguments(const VmmConfig& config) {
   std::vector<std::string> arguments = {"channel=vsock:" + std::to_string(krun_channel_port)};
+  if (!config.network && !config.host_sockets) arguments.emplace_back("nic=none");
   char letter = 'a';
   for (const VmmDisk& disk : config.disks) arguments.push_back("disk=" + disk.serial + ":vd" + letter++);
   return arguments;

@@ -46,8 +46,9 @@ struct VmmConfig {
 
 // Of a spec; pure. `kernel_library` may be empty.
 VmmConfig make_vmm_config(const MachineSpec& spec, std::string library, std::string kernel_library);
-// What the guest's first process is told. Constant for a kind of VM: nothing of a user's goes on the kernel's command
-// line. (The agent knows no disk's serial with libkrun, which makes them up: it is told their names by their order.)
+// What the guest's first process is told. The same for every VM of a kind: nothing of a user's goes on the kernel's
+// command line. (The agent knows no disk's serial with libkrun, which makes them up: it is told their names by their
+// order.)
 std::vector<std::string> agent_arguments(const VmmConfig& config);
 
 std::string encode_vmm_config(const VmmConfig& config);

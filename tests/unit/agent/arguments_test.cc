@@ -26,6 +26,11 @@ TEST(Arguments, NameTheChannelAndTheDisks) {
   EXPECT_THAT(arguments.disks, ElementsAre(Pair("root", "vda"), Pair("upper", "vdb")));
 }
 
+TEST(Arguments, TakeTheNicsAway) {
+  EXPECT_FALSE(parse({"nic=all"}).without_nics);
+  EXPECT_TRUE(parse({"nic=none"}).without_nics);
+}
+
 TEST(Arguments, PassOverWhatTheKernelAdds) {
   Arguments arguments = parse({"quiet", "tsi_hijack", "channel=vsock:x", "channel=vsock:", "disk=", "disk=root", ""});
   EXPECT_FALSE(arguments.vsock_port);
