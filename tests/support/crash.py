@@ -38,14 +38,16 @@ def monitor_of(home: Home, container: str) -> Victim | None:
 
 
 def vms_of(container: str) -> list[int]:
-    """Every QEMU process that carries the container's name."""
+    """Every process that is a VM of the container's: of QEMU by its name, of libkrun by its configuration."""
     found = []
     for entry in os.listdir('/proc'):
         try:
-            words = pathlib.Path('/proc', entry, 'cmdline').read_bytes().split(b'\0') if entry.isdigit() else []
+            words = pathlib.Path('/proc', entry, 'cmdline').read_bytes().split(b'\0') if entry.isdigit() else [b'']
         except OSError:
             continue
-        if f'diatom-{container[:12]}'.encode() in words and b'-blockdev' in words:
+        qemu = f'diatom-{container[:12]}'.encode() in words and b'-blockdev' in words
+        krun = words[0].endswith(b'/diatom-krun') and any(f'/{container}/'.encode() in word for word in words[1:])
+        if qemu or krun:
             found.append(int(entry))
     return found
 

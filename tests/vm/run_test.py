@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from diatom import DEADLINE, HomeTest, main  # noqa: E402
+from diatom import DEADLINE, ENGINE, HomeTest, main  # noqa: E402
 
 
 class Streams(HomeTest):
@@ -149,7 +149,7 @@ class Records(HomeTest):
             (info,) = self.home.json('inspect', 'kept')
             self.assertEqual(info['State']['ExitCode'], 3)
             self.assertEqual(info['State']['Status'], 'exited')
-            self.assertEqual(info['Engine']['Name'], 'qemu')
+            self.assertEqual(info['Engine']['Name'], ENGINE)
             self.assertIn(info['Engine']['Accelerator'], ('kvm', 'tcg'))
             again = self.diatom('run', '--name', 'kept', 'busybox', 'true', code=125)
             self.assertIn(b'kept', again.stderr)
@@ -170,7 +170,7 @@ class Records(HomeTest):
     def test_run_json_names_engine_and_stages(self):
         result = self.diatom('run', '--rm', '--json', 'busybox', 'true')
         told = json.loads(result.stderr)
-        self.assertEqual(told['engine'], 'qemu')
+        self.assertEqual(told['engine'], ENGINE)
         self.assertEqual(told['stages'][-1]['stage'], 'exited')
 
 

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""What is libkrun's alone: run where there is KVM and the real library (tools/krun_guest/)."""
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from containers import ContainerTest  # noqa: E402
+from crash import until  # noqa: E402
+from diatom import main  # noqa: E402
+
+MIB = 1 << 20
+
+
+def field(pid: int, name: str) -> str:
+    for line in pathlib.Path(f'/proc/{pid}/status').read_text().splitlines():
+        if line.startswith(name + ':'):
+            return line.split(':', 1)[1].strip()
+    raise AssertionError(f'/proc/{pid}/status has no {name}')
+
+
+class Engine(ContainerTest):
+    def pid(self, name: str) -> int:
+        return self.state(name)['Pid']
+
+    def test_a_vm_is_libkruns_shut_in_and_knows_nothing_of_its_starter(self):
+        self.diatom('run', '-d', '--name', 'one', '-e', 'SECRET=s3cret "quoted" $x', 'busybox', 'sh', '-c',
+                    'cat /proc/cmdline; exec sleep 1000', env={'SECRET_OF_HOST': 'x'})
+        self.await_output('one', b'\n')
+        engine = self.inspect('one')['Engine']
+        self.assertEqual((engine['Name'], engine['Accelerator']), ('krun', 'kvm'))
+        pid = self.pid('one')
+        self.assertEqual(field(pid, 'NoNewPrivs'), '1')
+        self.assertEqual(pathlib.Path(f'/proc/{pid}/environ').read_bytes().split(b'\0')[0][:9], b'HOSTNAME=')
+        self.assertNotIn(b'SECRET', pathlib.Path(f'/proc/{pid}/environ').read_bytes())
+        # Nothing of the container's is on the kernel's command line: another one's is the same.
+        words = self.logs('one')
+        self.assertNotIn('s3cret', words)
+        other = self.diatom('run', '--rm', '-w', '/tmp', 'busybox', 'cat', '/proc/cmdline').stdout.decode()
+        self.assertEqual(words, other)
+
+    def test_memory_that_the_guest_frees_is_given_back(self):
+        self.up('big', 'exec sleep 1000', '--tmpfs', '/t:size=400m', '-m', '512m')
+        pid = self.pid('big')
+
+        def resident() -> int:
+            return int(field(pid, 'VmRSS').split()[0]) << 10
+
+        before = resident()
+        self.sh('big', 'head -c 300m /dev/zero | tr "\\0" x > /t/f')
+        self.assertGreater(resident(), before + 250 * MIB)
+        self.sh('big', 'rm /t/f')
+        until(lambda: resident() < before + 100 * MIB, 'the guest gives its pages back')
+
+    def test_one_vm_has_the_gpu_and_another_is_refused_by_its_name(self):
+        self.up('first', 'exec sleep 1000', '--gpu')
+        refused = self.diatom('run', '--rm', '--name', 'second', '--gpu', 'busybox', 'true', code=125)
+        self.assertIn(b'"first" has it', refused.stderr)
+        os.kill(self.pid('first'), 9)
+        self.diatom('wait', 'first')
+        self.diatom('run', '--rm', '--gpu', 'busybox', 'true')
+
+    def test_tsi_is_refused_where_the_kernel_cannot_bound_it(self):
+        release = tuple(int(part) for part in os.uname().release.split('.')[:2])
+        if release >= (6, 7):
+            self.skipTest('this kernel has Landlock rules for ports')
+        refused = self.diatom('run', '--rm', '--network', 'tsi', 'busybox', 'true', code=125)
+        self.assertIn(b'Linux 6.7', refused.stderr)
+
+
+if __name__ == '__main__':
+    main()
