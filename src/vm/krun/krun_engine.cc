@@ -12,6 +12,7 @@
 #include "base/platform/platform.h"
 #include "base/unix_socket.h"
 #include "vm/krun/library.h"
+#include "vm/krun/vmm.h"
 #include "vm/krun/vmm_config.h"
 #include "vm/vmdk.h"
 
@@ -65,9 +66,10 @@ class KrunMachine final : public Machine {
     while (!words.empty() && words.back() == '\n') words.pop_back();
     if (status.code == krun_failed_exit)
       if (auto error = decode_vmm_error(words)) return std::unexpected(std::move(*error));
-    if (words.empty() && status.signal != 0 && status.signal != SIGKILL)
-      words = "libkrun was killed by signal " + std::to_string(status.signal);
-    return words;
+    if (status.signal == 0 || status.signal == SIGKILL) return words;
+    // Where there is no /dev/kvm it aborts.
+    if (auto error = no_virtualisation()) return std::unexpected(std::move(*error));
+    return words.empty() ? "libkrun was killed by signal " + std::to_string(status.signal) : words;
   }
 
  private:

@@ -149,6 +149,13 @@ Result<uint32_t> configure(const Krun& krun, const VmmConfig& config, const Serv
   return ctx;
 }
 
+std::optional<Error> no_virtualisation() {
+  platform::Virtualisation virtualisation = platform::probe_virtualisation();
+  if (virtualisation.usable) return std::nullopt;
+  return Error{Errc::engine_unavailable, "boot VM: no hardware virtualisation: " + virtualisation.reason,
+               "use --engine qemu"};
+}
+
 Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network) {
   std::optional<std::filesystem::path> kernel;
   if (!config.kernel_library.empty()) kernel = config.kernel_library;
@@ -156,13 +163,9 @@ Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network) {
   if (!krun) return krun.error();
   auto ctx = configure(*krun, config, serve_network);
   if (!ctx) return ctx.error();
-  // It says -EINVAL for a dozen things, or aborts the process, or makes a VM that does nothing.
-  platform::Virtualisation virtualisation = platform::probe_virtualisation();
-  if (!virtualisation.usable)
-    return {Errc::engine_unavailable, "boot VM: no hardware virtualisation: " + virtualisation.reason,
-            "use --engine qemu"};
   if (auto confined = confine(config); !confined) return confined.error();
   int32_t result = krun->start_enter(*ctx);
+  if (auto error = no_virtualisation()) return *error;  // it says -EINVAL for a dozen things
   if (result == -ENOENT)
     return {Errc::engine_unavailable, "boot VM: libkrun finds no libkrunfw, which has the guest's kernel",
             "install libkrunfw 5; DIATOM_LIBKRUNFW names the file"};

@@ -18,6 +18,9 @@ using ServeNetwork = std::function<Result<>(const UserNetwork& network, UniqueFd
 // Every call that leads to the VM, in order, but the last. Returns libkrun's context.
 Result<uint32_t> configure(const Krun& krun, const VmmConfig& config, const ServeNetwork& serve_network);
 
+// Why no VM can run here, where that is so.
+std::optional<Error> no_virtualisation();
+
 // Everything, in a process that has nothing else to do: returns only when there is no VM. Errors: engine_unavailable
 // where this host cannot run one, unsupported for what this libkrun has not, already_exists for a port, start_failed.
 Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network);
