@@ -17,12 +17,12 @@ struct PlanInput {
   const ContainerSpec& spec;
   const ResolvedImage& image;
   vm::GuestKernel kernel;
-  std::filesystem::path directory;       // containers/<id>
-  std::filesystem::path channel_socket;  // store::Paths::agent_socket()
-  std::filesystem::path upper;           // empty: no writable layer, for a read-only root
-  unsigned max_vcpus = 1;                // that a VM can have here
-  std::vector<PortMapping> ports = {};   // with the host's side decided (net::choose_host_ports)
-  std::string host_resolv_conf = {};     // the host's /etc/resolv.conf
+  std::filesystem::path directory;            // containers/<id>
+  std::filesystem::path channel_socket = {};  // store::Paths::agent_socket()
+  std::filesystem::path upper;                // empty: no writable layer, for a read-only root
+  unsigned max_vcpus = 1;                     // that a VM can have here
+  std::vector<PortMapping> ports = {};        // with the host's side decided (net::choose_host_ports)
+  std::string host_resolv_conf = {};          // the host's /etc/resolv.conf
 };
 
 struct Plan {

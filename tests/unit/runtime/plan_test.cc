@@ -27,6 +27,7 @@ class PlanTest : public testing::Test {
                            .image = image_,
                            .kernel = kernel_,
                            .directory = "/c",
+                           .channel_socket = "/run/c.vm",
                            .upper = upper_,
                            .max_vcpus = 4,
                            .ports = ports_,
@@ -41,7 +42,8 @@ class PlanTest : public testing::Test {
   ContainerSpec spec_;
   ResolvedImage image_{
       .id = "sha256:1", .defaults = {}, .root_device = {{"/images/1.erofs", 8192}, {"/layers/1.data", 4096}}};
-  vm::GuestKernel kernel_{.version = "6.1", .image = "/kernel", .initramfs = "/initramfs", .agent_disk = {}};
+  vm::GuestKernel kernel_{
+      .version = "6.1", .image = "/kernel", .initramfs = "/initramfs", .agent_disk = {}, .agent_directory = {}};
   fs::path upper_ = "/c/upper.ext4";
   std::vector<PortMapping> ports_;
 };
@@ -242,6 +244,26 @@ TEST_F(PlanTest, RefusesWhatCannotBeAndNamesIt) {
     EXPECT_THAT(refused.error().message, HasSubstr(what));
     spec_ = before;
   }
+}
+
+TEST_F(PlanTest, HostSocketsHaveTcpPortsAndNoNic) {
+  spec_.network = "tsi";
+  ports_ = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80}};
+  Plan made = good();
+  EXPECT_FALSE(made.task.machine.network);
+  EXPECT_FALSE(made.task.container.network);
+  ASSERT_TRUE(made.task.machine.host_sockets);
+  EXPECT_EQ(made.task.machine.host_sockets->forwards.at(0).guest_port, 80);
+  ports_[0].protocol = "udp";
+  auto refused = plan();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
+}
+
+TEST_F(PlanTest, AGpuIsGivenWhereItIsAskedFor) {
+  EXPECT_FALSE(good().task.machine.gpu);
+  spec_.gpu_window_bytes = 1ULL << 30;
+  EXPECT_EQ(good().task.machine.gpu->window_bytes, 1ULL << 30);
 }
 
 }  // namespace
