@@ -40,6 +40,13 @@ Result<fs::path> find_installed(std::string_view name, const char* variable) {
 
 Result<fs::path> vmm_program() { return find_installed("libexec/diatom/diatom-krun", "DIATOM_KRUN_VMM"); }
 
+Result<fs::path> usable_library() {
+  fs::path library = TRY(find_libkrun());
+  if (TRY(exports_disks(library))) return library;
+  return fail(Errc::unsupported, "use " + library.string() + ": it has no disks",
+              "install a libkrun that is built with BLK=1");
+}
+
 class KrunMachine final : public Machine {
  public:
   KrunMachine(Child child, UniqueFd listener, UniqueFd console, const MachineSpec& spec)
@@ -89,7 +96,7 @@ Availability KrunEngine::probe() const {
     found.reason = "no hardware virtualisation: " + virtualisation.reason;
     return found;
   }
-  auto library = find_libkrun();
+  auto library = usable_library();
   auto program = library ? vmm_program() : Result<fs::path>(std::unexpected(library.error()));
   if (!program) {
     found.reason = program.error().message + (program.error().hint.empty() ? "" : ": " + program.error().hint);

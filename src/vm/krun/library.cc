@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/file.h"
 #include "base/platform/platform.h"
 
 namespace diatom::vm {
@@ -91,6 +92,12 @@ std::optional<fs::path> find_libkrunfw_for(const fs::path& libkrun) {
   for (const fs::path& directory : directories)
     if (!directory.empty() && is_there(directory / wanted)) return directory / wanted;
   return std::nullopt;
+}
+
+Result<bool> exports_disks(const fs::path& library) {
+  constexpr uint64_t largest_library = 1ULL << 30;
+  std::string content = TRY(read_file(library, largest_library));
+  return content.find("krun_add_disk2") != std::string::npos;
 }
 
 Result<Krun> load_libkrun(const fs::path& library, const std::optional<fs::path>& kernel) {

@@ -67,6 +67,9 @@ Result<std::filesystem::path> find_libkrun();
 // The guest's kernel, which libkrun loads by its bare name: beside the library, or where packages put it;
 // $DIATOM_LIBKRUNFW first. Nothing: the loader may know it still.
 std::optional<std::filesystem::path> find_libkrunfw_for(const std::filesystem::path& libkrun);
+// Whether the library has disks, without which no container can run: by the names in the file, as loading it, with all
+// that some builds bring along, is the VM's process's matter. Errors: those of reading it.
+Result<bool> exports_disks(const std::filesystem::path& library);
 // "1.16.0", from the name of the file that a library's link leads to; empty when that tells nothing.
 std::string libkrun_version(const std::filesystem::path& library);
 

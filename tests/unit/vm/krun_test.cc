@@ -170,6 +170,13 @@ TEST_F(KrunTest, TellsWhatALibraryLacks) {
   EXPECT_THAT(few.lacks, testing::Contains(HasSubstr("no disks")));
 }
 
+TEST_F(KrunTest, SeesWhetherALibraryHasDisksWithoutLoadingIt) {
+  EXPECT_TRUE(exports_disks(install(16)).value());
+  EXPECT_FALSE(exports_disks(install(8, "", "old.so")).value());
+  EXPECT_FALSE(exports_disks(scratch() / "none"));
+  EXPECT_FALSE(fs::exists(scratch() / "old.so.record"));
+}
+
 TEST_F(KrunTest, FindsTheLibraryThatIsNamed) {
   fs::path library = install(16);
   set_variable("DIATOM_LIBKRUN", library.string());
@@ -288,7 +295,7 @@ TEST_F(KrunProcess, SaysThatTheGuestsKernelIsMissing) {
 TEST_F(KrunProcess, RefusesALibraryThatIsNone) {
   set_variable("DIATOM_KRUN_VMM", KRUN_VMM);
   fs::path library = scratch() / "libkrun.so.1";
-  std::ofstream(library) << "no library";
+  std::ofstream(library) << "no library, but for a name: krun_add_disk2";
   set_variable("DIATOM_LIBKRUN", library.string());
   auto machine = KrunEngine().boot(spec()).value();
   auto end = end_of(*machine);
