@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view vsock_prefix = "channel=vsock:";
 constexpr std::string_view disk_prefix = "disk=";
+constexpr std::string_view network_word = "load-network";
 
 }  // namespace
 
@@ -20,6 +21,8 @@ Arguments parse_arguments(std::span<char* const> words) {
       uint32_t port = 0;
       auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
       if (error == std::errc() && end == digits.data() + digits.size()) arguments.vsock_port = port;
+    } else if (word == network_word) {
+      arguments.load_network = true;
     } else if (word.starts_with(disk_prefix)) {
       word.remove_prefix(disk_prefix.size());
       size_t colon = word.find(':');

@@ -13,6 +13,9 @@ namespace diatom::agent {
 struct Arguments {
   std::optional<uint32_t> vsock_port;        // "channel=vsock:1024": of the host's, where the channel is
   std::map<std::string, std::string> disks;  // "disk=root:vda": the device, by the serial that it should have
+  // "load-network": the drivers of the network are loaded before the agent says that it is there. For a VM that others are
+  // restored from.
+  bool load_network = false;
 };
 
 // Of main's argv, without the program's name. The kernel adds words of its own: what is none of these is passed over.

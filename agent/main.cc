@@ -25,6 +25,7 @@ void hold_standard_descriptors() {
 Result<> serve(const agent::Arguments& arguments) {
   agent::name_disks(arguments.disks);
   UniqueFd channel = TRY(agent::boot(arguments));
+  TRY(agent::await_host(channel));
   auto loop = TRY(EventLoop::create());
   auto server = TRY(agent::Server::open(*loop, std::move(channel)));
   TRY(loop->on_signal(SIGCHLD, [&](int) { server->reap(); }));

@@ -2,6 +2,7 @@
 
 #include "answers.h"
 #include "boot.h"
+#include "identity.h"
 #include "measure.h"
 #include "mounts.h"
 #include "network.h"
@@ -17,6 +18,7 @@ constexpr std::string_view process_prefix = "/v1/processes/";
 constexpr auto kill_deadline = 3s;
 
 Result<> make_container(const channel::ContainerConfig& config) {
+  TRY(take_identity(config));
   NetworkSetup network(config.network);
   TRY(mount_container_root(config));
   return network.finish();

@@ -7,6 +7,8 @@
 #include <array>
 #include <cerrno>
 
+#include "base/clock.h"
+#include "base/random.h"
 #include "base/unix_socket.h"
 
 namespace diatom {
@@ -18,6 +20,7 @@ using namespace std::chrono_literals;
 constexpr std::string_view main_process = "main";
 constexpr auto shutdown_deadline = 5s;  // for the guest to write its disk out
 constexpr size_t last_console_lines = 5;
+constexpr size_t entropy_bytes = 64;  // the key of the kernel's generator has 32
 
 Error start_error(const channel::StartFailure& failure) {
   return {Errc::start_failed, "start container: " + failure.message, "", failure.exit_code};
@@ -39,6 +42,9 @@ Task::~Task() {
 Result<> Task::start(vm::Engine& engine) {
   console_log_ = TRY(ConsoleLog::create(plan_.machine.directory / "console.log"));
   machine_ = TRY(engine.boot(plan_.machine));
+  // No VM draws what another has drawn; and one that was saved long ago has just been woken up.
+  plan_.container.entropy = random_bytes(entropy_bytes);
+  if (machine_->restored()) plan_.container.clock_ns = wall_clock_ns();
   stage("vmm");
   watch_console();
   watch_exit();

@@ -57,6 +57,7 @@ class Task final : public ProcessPeer {
   void abort(Error error);  // ends the VM at once; on_end gets the error
   void finish();            // of one without a program: as when that has ended well
   bool running() const { return phase_ == Phase::running; }
+  bool restored() const { return machine_ && machine_->restored(); }  // else its VM has booted
   int64_t pid() const { return machine_ ? machine_->pid() : 0; }  // of the VMM
   channel::AgentClient& agent() { return *agent_; }               // once start() succeeded
 

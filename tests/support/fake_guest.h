@@ -20,6 +20,7 @@ namespace diatom::test {
 struct GuestScript {
   bool silent = false;                                 // the agent never comes up
   bool boots = true;                                   // false: the engine itself fails
+  bool restored = false;                               // what the machine says that it is
   std::optional<channel::StartFailure> bad_container;  // answers to what is asked first
   std::optional<channel::StartFailure> bad_program = {};
   std::string out = {};  // what the program writes at once
@@ -38,6 +39,7 @@ class FakeGuest final : public vm::Engine {
   }
   Result<std::string> ask_version() const override { return "1"; }
   Result<vm::GuestKernel> find_kernel(const std::filesystem::path&) const override { return vm::GuestKernel(); }
+  std::function<Result<>(const CancelToken&)> preparation(const vm::MachineSpec&) const override { return nullptr; }
   Result<std::unique_ptr<vm::Machine>> boot(const vm::MachineSpec&) override {
     if (!script_.boots) return fail(Errc::engine_unavailable, "boot VM: no engine");
     platform::SocketPair channel = TRY(platform::make_socket_pair());
@@ -72,6 +74,7 @@ class FakeGuest final : public vm::Engine {
 
   // What it has seen.
   std::vector<std::string> requests;  // "POST /v1/shutdown", in order
+  std::string container;              // its config
   std::string input;                  // of the program
   bool input_ended = false;
   bool output_refused = false;  // its stdout was closed by whoever reads it
@@ -87,6 +90,7 @@ class FakeGuest final : public vm::Engine {
     int exit_event() const override { return exit_.get(); }
     vm::Channel take_channel() override { return {std::move(channel_)}; }
     UniqueFd take_console() override { return std::move(console_); }
+    bool restored() const override { return guest_.script_.restored; }
     void kill() override { guest_.alive_.reset(); }
     Result<std::string> reap() override {
       guest_.console_.reset();
@@ -114,6 +118,10 @@ class FakeGuest final : public vm::Engine {
     channel::StreamHandlers handlers;
     handlers.on_data = [this, stream](std::span<const std::byte> data) { agent_->consume(stream, data.size()); };
     if (request.path == "/v1/container") {
+      handlers.on_data = [this, stream](std::span<const std::byte> data) {
+        container.append(reinterpret_cast<const char*>(data.data()), data.size());
+        agent_->consume(stream, data.size());
+      };
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_container); };
     } else if (request.path == "/v1/processes/main") {
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_program); };

@@ -123,6 +123,9 @@ struct HostInfo {
 };
 HostInfo host_info();
 
+// Differs from one start of the host to the next. Empty where it is not to be known.
+std::string host_start_id();
+
 // Files and folders (with all that is in them); what is not there is left out.
 struct FileAccess {
   std::vector<std::filesystem::path> read;

@@ -161,6 +161,7 @@ Json engine_json(const ContainerInfo& info, const Json& decided) {
   return {{"Name", info.engine},
           {"Accelerator", info.accelerator},
           {"Kernel", info.kernel},
+          {"Start", info.start_kind},
           {"Cpus", or_null(decided, "Cpus")},
           {"Memory", or_null(decided, "Memory")}};
 }

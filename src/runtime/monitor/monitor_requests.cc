@@ -281,6 +281,7 @@ void Monitor::stop(const StopRequest& request) {
       loop_.cancel(*std::exchange(timer_, std::nullopt));
       return restart_requested_ ? begin_run() : finish();
     case Phase::starting:
+      if (cancel_preparation_) cancel_preparation_->cancel();
       if (task_) task_->abort({Errc::cancelled, "start " + shown() + ": it was stopped meanwhile", "", 0});
       return;
     case Phase::running:
@@ -324,7 +325,7 @@ void Monitor::kill(const Asker& asker, std::string_view text) {
   bool wants_end = ends || *signal == SIGTERM || *signal == SIGINT || *signal == SIGHUP;
   if (wants_end && (phase_ == Phase::between || (phase_ == Phase::starting && !task_))) {  // before it has begun
     stop_requested_ = true;
-    if (timer_) stop({});
+    if (timer_ || phase_ == Phase::starting) stop({});
     return answer(asker, 200);
   }
   if (phase_ == Phase::starting && task_ && wants_end) {

@@ -57,6 +57,7 @@ class KrunMachine final : public Machine {
   int exit_event() const override { return child_.pollable(); }
   Channel take_channel() override { return {.fd = std::move(listener_), .listens = true}; }
   UniqueFd take_console() override { return std::move(console_); }
+  bool restored() const override { return false; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<std::string> reap() override {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "vm/machine_spec.h"
 
 namespace diatom::vm {
@@ -13,6 +14,11 @@ namespace diatom::vm {
 inline constexpr int qemu_channel_fd = 3;
 inline constexpr int qemu_console_fd = 4;
 inline constexpr int qemu_lock_fd = 5;  // only held
+// Of a template, or of a VM that is restored from one: QEMU's own monitor, and the file of the devices' state.
+inline constexpr int qemu_monitor_fd = 6;
+inline constexpr int qemu_state_fd = 7;
+// What QMP calls the guest channel.
+inline constexpr const char* qemu_channel_device = "agent";
 
 struct QemuTarget {
   std::string program;      // path of qemu-system-…
@@ -21,9 +27,21 @@ struct QemuTarget {
   uint64_t tsc_khz = 0;     // of this host's time stamp counter; 0 = the guest finds out
 };
 
+// A VM whose memory is a file: a template, booted to be saved with null devices for disks; or one that is restored from
+// it, with a private mapping of that file and disks of its own.
+struct QemuTemplate {
+  std::filesystem::path memory;
+  bool restore = false;  // it waits for QMP's migrate-incoming, and runs then
+};
+// Of a template's disks: more than any that it can stand for.
+inline constexpr uint64_t template_disk_bytes = 64ULL << 40;
+// QMP's migrate-set-capabilities for both: the state is without the memory.
+Json qemu_template_capabilities();
+
 // The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
 // its VMDK descriptor (vm/vmdk.h).
-std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec);
+std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec,
+                                           const std::optional<QemuTemplate>& use = std::nullopt);
 
 // The one that QEMU could not set up, by the last words of its process.
 std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words);

@@ -1,6 +1,7 @@
 #include "vm/qemu/qemu_engine.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 
 #include <cstdlib>
@@ -10,23 +11,34 @@
 #include "base/platform/platform.h"
 #include "base/tsc.h"
 #include "vm/qemu/command_line.h"
+#include "vm/qemu/qmp.h"
+#include "vm/qemu/template.h"
 #include "vm/vmdk.h"
 
 namespace diatom::vm {
 
 namespace {
 
+using namespace std::chrono_literals;
+
+constexpr auto restore_deadline = 10s;
+
 fs::path log_path(const MachineSpec& spec) { return spec.directory / "vmm.log"; }
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(Child child, UniqueFd channel, UniqueFd console, MachineSpec spec)
-      : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), spec_(std::move(spec)) {}
+  QemuMachine(Child child, UniqueFd channel, UniqueFd console, MachineSpec spec, bool restored)
+      : child_(std::move(child)),
+        channel_(std::move(channel)),
+        console_(std::move(console)),
+        spec_(std::move(spec)),
+        restored_(restored) {}
 
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
   Channel take_channel() override { return {std::move(channel_)}; }
   UniqueFd take_console() override { return std::move(console_); }
+  bool restored() const override { return restored_; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<std::string> reap() override {
@@ -48,6 +60,7 @@ class QemuMachine final : public Machine {
   UniqueFd channel_;
   UniqueFd console_;
   MachineSpec spec_;
+  bool restored_;
 };
 
 std::optional<std::string> qemu_program() {
@@ -76,6 +89,65 @@ std::string version_of(const std::string& words) {
   if (begin == std::string::npos) return "";
   begin += before.size();
   return words.substr(begin, words.find_first_of(" \n", begin) - begin);
+}
+
+Result<QemuTarget> find_target() {
+  auto program = qemu_program();
+  if (!program) return fail(Errc::engine_unavailable, "boot VM: " + QemuEngine().probe().reason);
+  return QemuTarget{.program = *program,
+                    .arch = platform::host_info().arch,
+                    .accelerator = accelerator(platform::probe_virtualisation()),
+                    .tsc_khz = tsc_khz()};
+}
+
+// QEMU cannot save a VM of Hypervisor.framework's.
+std::optional<Template> find_template(const QemuTarget& target, const MachineSpec& spec) {
+  if (spec.templates.empty() || target.accelerator == "hvf" || !check_path(spec.templates)) return std::nullopt;
+  return Template::find(target, spec).value_or(std::nullopt);
+}
+
+Result<std::unique_ptr<Machine>> start(const QemuTarget& target, const MachineSpec& spec,
+                                       const std::optional<QemuTemplate>& use,
+                                       const std::vector<std::pair<int, int>>& fds) {
+  platform::SocketPair channel = TRY(platform::make_socket_pair());
+  platform::SocketPair console = TRY(platform::make_socket_pair());
+  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
+  ChildOptions options;
+  options.argv = qemu_command_line(target, spec, use);
+  options.inherit_environment = false;
+  options.fds = {{log_fd.get(), 1},
+                 {log_fd.get(), 2},
+                 {channel.theirs.get(), qemu_channel_fd},
+                 {console.theirs.get(), qemu_console_fd}};
+  options.fds.insert(options.fds.end(), fds.begin(), fds.end());
+  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
+  options.new_process_group = true;
+  Child child = TRY(Child::spawn(options));
+  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec,
+                                       use.has_value());
+}
+
+// It runs when this returns, and nobody talks to QEMU any more. All is said at once: QEMU does one after the other, and
+// ends when the state does not suit it.
+Result<std::unique_ptr<Machine>> restore(const QemuTarget& target, const MachineSpec& spec,
+                                         const Template::Opened& opened) {
+  platform::SocketPair monitor = TRY(platform::make_socket_pair());
+  auto machine = TRY(start(target, spec, QemuTemplate{.memory = opened.memory, .restore = true},
+                           {{monitor.theirs.get(), qemu_monitor_fd}, {opened.state.get(), qemu_state_fd}}));
+  monitor.theirs.reset();
+  QmpClient qmp(std::move(monitor.ours), QmpClient::Clock::now() + restore_deadline);
+  auto run = [&]() -> Result<> {
+    TRY(qmp.send("qmp_capabilities", Json::object()));
+    TRY(qmp.send("migrate-set-capabilities", qemu_template_capabilities()));
+    TRY(qmp.send("migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}));
+    return qmp.await_event("RESUME", [](const Json&) -> Result<bool> { return true; });
+  };
+  if (auto runs = run(); !runs) {
+    machine->kill();
+    std::string words = TRY(machine->reap());
+    return fail(runs.error().code, "restore VM: " + runs.error().message + (words.empty() ? "" : ": " + words));
+  }
+  return machine;
 }
 
 }  // namespace
@@ -107,36 +179,33 @@ Result<std::string> QemuEngine::ask_version() const {
 
 Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { return find_guest_kernel(cache); }
 
+std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& spec) const {
+  auto target = find_target();
+  auto wanted = target ? find_template(*target, spec) : std::nullopt;
+  if (!wanted || wanted->is_settled()) return nullptr;
+  return [target = std::move(*target), wanted = std::move(*wanted), spec](const CancelToken& cancel) {
+    return wanted.build(target, spec, cancel);
+  };
+}
+
 Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
-  auto program = qemu_program();
-  if (!program) return fail(Errc::engine_unavailable, "boot VM: " + probe().reason);
+  QemuTarget target = TRY(find_target());
   if (spec.host_sockets)
     return fail(Errc::unsupported, "use network \"tsi\": QEMU has no such thing", "use --engine krun, or leave it out");
   if (spec.gpu) return fail(Errc::unsupported, "use a GPU: QEMU gives none to a VM here", "use --engine krun");
-  QemuTarget target{.program = *program,
-                    .arch = platform::host_info().arch,
-                    .accelerator = accelerator(platform::probe_virtualisation()),
-                    .tsc_khz = tsc_khz()};
   for (const Disk& disk : spec.disks) {
     TRY(check_path(vmdk_path(spec, disk)));
     for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
   }
   TRY(write_vmdk_descriptors(spec));
-
-  platform::SocketPair channel = TRY(platform::make_socket_pair());
-  platform::SocketPair console = TRY(platform::make_socket_pair());
-  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
-  ChildOptions options;
-  options.argv = qemu_command_line(target, spec);
-  options.inherit_environment = false;
-  options.fds = {{log_fd.get(), 1},
-                 {log_fd.get(), 2},
-                 {channel.theirs.get(), qemu_channel_fd},
-                 {console.theirs.get(), qemu_console_fd}};
-  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
-  options.new_process_group = true;
-  Child child = TRY(Child::spawn(options));
-  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);
+  auto wanted = find_template(target, spec);
+  if (auto opened = wanted ? wanted->open() : std::nullopt) {
+    auto restored = restore(target, spec, *opened);
+    // A port that somebody has taken is taken for a VM that boots, too.
+    if (restored || restored.error().code == Errc::already_exists) return restored;
+    if (restored.error().code != Errc::timeout) wanted->reject(restored.error().message);
+  }
+  return start(target, spec, std::nullopt, {});
 }
 
 }  // namespace diatom::vm

@@ -26,6 +26,11 @@ TEST(Arguments, NameTheChannelAndTheDisks) {
   EXPECT_THAT(arguments.disks, ElementsAre(Pair("root", "vda"), Pair("upper", "vdb")));
 }
 
+TEST(Arguments, SayThatTheNetworkIsToBeLoaded) {
+  EXPECT_TRUE(parse({"quiet", "load-network"}).load_network);
+  EXPECT_FALSE(parse({"load-network=", "network"}).load_network);
+}
+
 TEST(Arguments, PassOverWhatTheKernelAdds) {
   Arguments arguments = parse({"quiet", "tsi_hijack", "channel=vsock:x", "channel=vsock:", "disk=", "disk=root", ""});
   EXPECT_FALSE(arguments.vsock_port);

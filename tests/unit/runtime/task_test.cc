@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "base/clock.h"
 #include "support/fake_guest.h"
 
 namespace diatom {
@@ -95,6 +96,22 @@ TEST_F(MonitorTest, ReportsTheProgramsEndAndAllThatItWrote) {
   EXPECT_EQ(outputs_[1], "complaint");
   EXPECT_THAT(stages_, ElementsAre("vmm", "agent", "started", "exited"));
   EXPECT_THAT(guest_->requests, Contains("POST /v1/shutdown"));
+}
+
+TEST_F(MonitorTest, GivesEachVmRandomBytesAndTheTimeToOneThatWasRestored) {
+  std::string before;
+  for (bool restored : {false, true}) {
+    end_.reset();
+    int64_t now = wall_clock_ns();
+    ASSERT_TRUE(run({.restored = restored, .bad_container = {}, .exit = ExitReport{}}));
+    auto config = channel::decode_container_config(guest_->container);
+    ASSERT_TRUE(config) << test::error_of(config);
+    EXPECT_GE(config->entropy.size(), 32U);
+    EXPECT_NE(config->entropy, before);
+    before = config->entropy;
+    EXPECT_EQ(config->clock_ns >= now, restored);
+    EXPECT_LE(config->clock_ns, wall_clock_ns());
+  }
 }
 
 TEST_F(MonitorTest, DoesNotWaitForADiskThatNobodyWillRead) {

@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "vm/qemu/template.h"
 #include "vm/vmdk.h"
+
 namespace diatom::vm {
 namespace {
 
 using testing::Contains;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -130,6 +133,47 @@ TEST(QemuCommandLine, GivesTheGuestOneNicOnAUserModeNetworkWithItsPorts) {
 
 TEST(QemuCommandLine, HasNoNicWithoutANetwork) {
   EXPECT_THAT(qemu_command_line(emulated(), example()), Not(Contains("-netdev")));
+}
+
+QemuTemplate saved() { return {.memory = "/t/\"odd\", memory", .restore = false}; }
+QemuTemplate restored() { return {.memory = "/t/memory", .restore = true}; }
+
+TEST(QemuCommandLine, BootsATemplateWithMemoryInAFileAndWithoutDisks) {
+  auto argv = qemu_command_line(emulated(), example(), saved());
+  EXPECT_THAT(value_of(argv, "-machine"), HasSubstr(",memory-backend=memory"));
+  EXPECT_EQ(value_of(argv, "-object"), R"({"id":"memory","mem-path":"/t/\"odd\", memory","qom-type":)"
+                                       R"("memory-backend-file","share":true,"size":536870912})");
+  EXPECT_EQ(value_of(argv, "-mon"), "chardev=qmp,mode=control");
+  EXPECT_EQ(value_of(argv, "-blockdev", 1), R"({"driver":"null-co","node-name":"upper","read-only":false,)"
+                                            R"("read-zeroes":true,"size":70368744177664})");
+  EXPECT_THAT(argv, Not(Contains("-incoming")));
+}
+
+TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
+  auto argv = qemu_command_line(emulated(), example(), restored());
+  EXPECT_THAT(value_of(argv, "-object"), HasSubstr(R"("share":false)"));
+  EXPECT_THAT(value_of(argv, "-blockdev", 1), HasSubstr("/c/upper"));
+  EXPECT_EQ(value_of(argv, "-incoming"), "defer");
+}
+
+TEST(QemuCommandLine, HasTheAgentOfATemplateLoadTheDriverOfItsNic) {
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network(), saved()), "-append"),
+              EndsWith(" load-network"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved()), "-append"), Not(HasSubstr("network")));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network()), "-append"), Not(HasSubstr("network")));
+}
+
+// But for the memory and the disks, a VM must have the devices that its template had.
+TEST(QemuCommandLine, GivesATemplateTheDevicesOfWhatIsRestoredFromIt) {
+  auto devices = [](const std::vector<std::string>& argv) {
+    std::vector<std::string> list;
+    for (size_t i = 0; i + 1 < argv.size(); ++i)
+      if (argv[i] == "-device") list.push_back(argv[i + 1].substr(0, argv[i + 1].find(",mac=")));
+    return list;
+  };
+  MachineSpec spec = example_with_network();
+  EXPECT_EQ(devices(qemu_command_line(emulated(), template_spec(spec), saved())),
+            devices(qemu_command_line(emulated(), spec, restored())));
 }
 
 TEST(RefusedForward, IsTheOneThatQemuNames) {

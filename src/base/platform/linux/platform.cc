@@ -272,6 +272,8 @@ HostInfo host_info() {
   return info;
 }
 
+std::string host_start_id() { return read_file("/proc/sys/kernel/random/boot_id", 256).value_or(""); }
+
 Virtualisation probe_virtualisation() {
   Virtualisation kvm{.usable = false, .name = "kvm", .reason = {}};
   // A device node that opens proves nothing: on x86 a nested host may create VMs that run no ordinary guest.

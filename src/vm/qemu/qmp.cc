@@ -1,0 +1,75 @@
+#include "vm/qemu/qmp.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/file.h"
+#include "base/platform/platform.h"
+
+namespace diatom::vm {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t longest_line = 64 << 10;
+constexpr auto look_at_cancel = 100ms;
+
+std::string text_of(const Json& object, const char* name) {
+  auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+}  // namespace
+
+Result<> QmpClient::send(std::string_view command, const Json& arguments) {
+  std::string line = print_json({{"execute", std::string(command)}, {"arguments", arguments}}) + "\n";
+  for (size_t sent = 0; sent < line.size();) {
+    ssize_t put = platform::send_quietly(socket_.get(), line.data() + sent, line.size() - sent);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return fail_errno("talk to QEMU");
+    sent += static_cast<size_t>(put);
+  }
+  return {};
+}
+
+Result<> QmpClient::await_event(std::string_view name, const std::function<Result<bool>(const Json& data)>& matches) {
+  for (;;) {
+    Json message = parse_foreign_json(TRY(read_line()));
+    if (!message.is_object()) return fail(Errc::start_failed, "talk to QEMU: what it says is no JSON object");
+    if (auto error = message.find("error"); error != message.end())
+      return fail(Errc::start_failed, "talk to QEMU: " + (error->is_object() ? text_of(*error, "desc") : ""));
+    if (text_of(message, "event") != name) continue;  // its greeting, the answer to a command, or another event
+    auto data = message.find("data");
+    if (TRY(matches(data != message.end() && data->is_object() ? *data : Json::object()))) return {};
+  }
+}
+
+Result<std::string> QmpClient::read_line() {
+  for (;;) {
+    if (size_t end = unread_.find('\n'); end != std::string::npos) {
+      std::string line = unread_.substr(0, end);
+      unread_.erase(0, end + 1);
+      return line;
+    }
+    if (unread_.size() > longest_line) return fail(Errc::start_failed, "talk to QEMU: a message has no end");
+    if (cancel_ != nullptr) TRY(cancel_->check());
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
+    if (left <= 0ms) return fail(Errc::timeout, "talk to QEMU: it does not get on");
+    if (cancel_ != nullptr) left = std::min<std::chrono::milliseconds>(left, look_at_cancel);
+    pollfd event{socket_.get(), POLLIN, 0};
+    int ready = ::poll(&event, 1, static_cast<int>(left.count()));
+    if (ready < 0 && errno != EINTR) return fail_errno("talk to QEMU");
+    if (ready <= 0) continue;
+    std::array<std::byte, 4096> block;
+    size_t got = TRY(read_some(socket_.get(), block));
+    if (got == 0) return fail(Errc::start_failed, "talk to QEMU: it has ended");
+    unread_.append(reinterpret_cast<const char*>(block.data()), got);
+  }
+}
+
+}  // namespace diatom::vm

@@ -1,0 +1,40 @@
+// QEMU's monitor protocol over a socket: JSON messages, one a line. For the few words that a VM's start takes: it blocks.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/unique_fd.h"
+
+namespace diatom::vm {
+
+class QmpClient {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Everything ends with an error, timeout, at the deadline. `cancel`, where there is one, is looked at a few times a
+  // second.
+  QmpClient(UniqueFd socket, Clock::time_point deadline, const CancelToken* cancel = nullptr)
+      : socket_(std::move(socket)), deadline_(deadline), cancel_(cancel) {}
+
+  // Does not wait for the answer: QEMU takes one command after the other.
+  Result<> send(std::string_view command, const Json& arguments);
+  // Reads on until an event of that name whose data `matches`. Errors: start_failed when a command has failed by then,
+  // or QEMU has ended.
+  Result<> await_event(std::string_view name, const std::function<Result<bool>(const Json& data)>& matches);
+
+ private:
+  Result<std::string> read_line();
+
+  UniqueFd socket_;
+  Clock::time_point deadline_;
+  const CancelToken* cancel_;
+  std::string unread_;
+};
+
+}  // namespace diatom::vm
