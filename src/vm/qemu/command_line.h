@@ -14,9 +14,8 @@ namespace diatom::vm {
 inline constexpr int qemu_channel_fd = 3;
 inline constexpr int qemu_console_fd = 4;
 inline constexpr int qemu_lock_fd = 5;  // only held
-// Of a template, or of a VM that is restored from one: QEMU's own monitor, and the file of the devices' state.
-inline constexpr int qemu_monitor_fd = 6;
-inline constexpr int qemu_state_fd = 7;
+inline constexpr int qemu_monitor_fd = 6;  // QEMU's own, of a template or of a VM that is restored from one
+inline constexpr int qemu_state_fd = 7;    // the devices' state, of one that is restored
 // What QMP calls the guest channel.
 inline constexpr const char* qemu_channel_device = "agent";
 

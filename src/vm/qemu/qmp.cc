@@ -1,9 +1,12 @@
 #include "vm/qemu/qmp.h"
 
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -34,6 +37,24 @@ Result<> QmpClient::send(std::string_view command, const Json& arguments) {
     if (put < 0) return fail_errno("talk to QEMU");
     sent += static_cast<size_t>(put);
   }
+  return {};
+}
+
+Result<> QmpClient::give(std::string_view name, int fd) {
+  std::string line = print_json({{"execute", "getfd"}, {"arguments", {{"fdname", std::string(name)}}}}) + "\n";
+  iovec part{line.data(), line.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof fd);
+  std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  if (::sendmsg(socket_.get(), &message, 0) != static_cast<ssize_t>(line.size())) return fail_errno("talk to QEMU");
   return {};
 }
 

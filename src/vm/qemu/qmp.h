@@ -24,6 +24,8 @@ class QmpClient {
 
   // Does not wait for the answer: QEMU takes one command after the other.
   Result<> send(std::string_view command, const Json& arguments);
+  // QEMU gets a descriptor of its own, by that name: "fd:NAME" is where something is migrated to.
+  Result<> give(std::string_view name, int fd);
   // Reads on until an event of that name whose data `matches`. Errors: start_failed when a command has failed by then,
   // or QEMU has ended.
   Result<> await_event(std::string_view name, const std::function<Result<bool>(const Json& data)>& matches);

@@ -169,8 +169,7 @@ Result<> Template::make(const QemuTarget& target, const MachineSpec& spec, const
                  {log_fd.get(), 2},
                  {channel.theirs.get(), qemu_channel_fd},
                  {console.theirs.get(), qemu_console_fd},
-                 {monitor.theirs.get(), qemu_monitor_fd},
-                 {state.get(), qemu_state_fd}};
+                 {monitor.theirs.get(), qemu_monitor_fd}};
   options.new_process_group = true;
   Child child = TRY(Child::spawn(options));
   for (auto* pair : {&channel, &console, &monitor}) pair->theirs.reset();
@@ -182,7 +181,8 @@ Result<> Template::make(const QemuTarget& target, const MachineSpec& spec, const
     TRY(qmp.await_event("VSERPORT_CHANGE", [](const Json& data) -> Result<bool> {
       return has(data, "id", qemu_channel_device) && has(data, "open", true);
     }));
-    TRY(qmp.send("migrate", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}));
+    TRY(qmp.give("state", state.get()));
+    TRY(qmp.send("migrate", {{"uri", "fd:state"}}));
     TRY(qmp.await_event("MIGRATION", [](const Json& data) -> Result<bool> {
       if (has(data, "status", "failed")) return fail(Errc::start_failed, "save VM: QEMU has failed to");
       return has(data, "status", "completed");
