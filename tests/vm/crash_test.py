@@ -111,7 +111,8 @@ class KilledVm(CrashTest):
     def test_its_files_are_whole_though_some_were_half_written(self):
         # Dirty pages leave for the disk all the time, and in no order.
         script = ('for f in expire writeback; do echo 1 > /proc/sys/vm/dirty_${f}_centisecs; done; i=0; ls -R /many >/dev/null 2>&1; '
-                  'echo up; while :; do mkdir -p /many/$i; echo $i > /many/$i/f; i=$((i+1)); [ $i = 200 ] && echo many; done')
+                  'echo up; while :; do mkdir -p /many/$i; echo $i > /many/$i/f; i=$((i+1)); '
+                  '[ $i = 100 ] && sync; [ $i = 200 ] && echo many; done')
         container = self.create('many', script, '--privileged')
         for run in (1, 2, 3):
             self.diatom('start', 'many')
@@ -126,7 +127,8 @@ class KilledVm(CrashTest):
         container = self.create('all', SLEEP)
         client = self.home.popen('start', '-a', 'all', **QUIET)
         self.await_log('all', 'up')
-        victims = [vm_of(container), monitor_of(self.home, container), Victim(client.pid)]
+        # The monitor first: it must not live to tell of its VM's end.
+        victims = [monitor_of(self.home, container), vm_of(container), Victim(client.pid)]
         for victim in victims:
             victim.kill()
         client.wait(DEADLINE)
