@@ -167,7 +167,7 @@ Result<> Monitor::prepare_run() {
   save();
   plan_.task.machine.held_lock = lock_->fd();
   UniqueFd gpu_lock;  // the VM's process has it from then on, and nobody else
-  if (plan_.task.machine.gpu) gpu_lock = TRY(lock_gpu(shown()));
+  if (plan_.task.machine.gpu) gpu_lock = TRY(lock_gpu("container \"" + record_.name + "\""));
   plan_.task.machine.gpu_lock = gpu_lock.get();
   task_ = std::make_unique<Task>(loop_, plan_.task, std::move(handlers));
   TRY(task_->start(*engine.engine));
