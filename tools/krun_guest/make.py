@@ -30,9 +30,9 @@ ROOT_SIZE = '8G'  # sparse
 INITRAMFS_INIT = """#!/bin/busybox sh
 for module in $(/bin/busybox cat /modules.list); do /bin/busybox insmod $module; done
 /bin/busybox mount -t devtmpfs dev /dev
-/bin/busybox mount -t ext4 -o noatime /dev/vda /root
-/bin/busybox mount --move /dev /root/dev
-exec /bin/busybox switch_root /root /init
+/bin/busybox mount -t ext4 -o noatime /dev/vda /guest
+/bin/busybox mount --move /dev /guest/dev
+exec /bin/busybox switch_root /guest /init
 """
 
 
@@ -93,7 +93,7 @@ def make_root(out: pathlib.Path, scratch: pathlib.Path):
 
 def make_initramfs(out: pathlib.Path, kernel: pathlib.Path):
     modules = [line for name in MODULE_LISTS for line in (kernel / name).read_text().split()]
-    parts = [entry(name, 0o040755, nlink=2) for name in ('dev', 'bin', 'root', 'modules')]
+    parts = [entry(name, 0o040755, nlink=2) for name in ('dev', 'bin', 'guest', 'modules')]
     parts.append(entry('bin/busybox', 0o100755, BUSYBOX.read_bytes()))
     parts.append(entry('init', 0o100755, INITRAMFS_INIT.encode()))
     parts.append(entry('modules.list', 0o100644, '\n'.join(modules).encode()))
