@@ -11,6 +11,7 @@
 #include "base/installation.h"
 #include "base/platform/platform.h"
 #include "base/unix_socket.h"
+#include "vm/krun/joined_disk.h"
 #include "vm/krun/library.h"
 #include "vm/krun/vmm.h"
 #include "vm/krun/vmm_config.h"
@@ -54,12 +55,17 @@ class KrunMachine final : public Machine {
         listener_(std::move(listener)),
         console_(std::move(console)),
         socket_(spec.channel_socket),
-        log_(log_path(spec)) {}
+        log_(log_path(spec)) {
+    for (const Disk& disk : spec.disks) joined_.push_back(joined_path(spec, disk));
+  }
   KrunMachine(const KrunMachine&) = delete;
   KrunMachine& operator=(const KrunMachine&) = delete;
   KrunMachine(KrunMachine&&) = delete;
   KrunMachine& operator=(KrunMachine&&) = delete;
-  ~KrunMachine() override { ::unlink(socket_.c_str()); }
+  ~KrunMachine() override {
+    ::unlink(socket_.c_str());
+    for (const fs::path& path : joined_) ::unlink(path.c_str());
+  }
 
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
@@ -85,6 +91,7 @@ class KrunMachine final : public Machine {
   UniqueFd console_;
   fs::path socket_;
   fs::path log_;
+  std::vector<fs::path> joined_;  // where there may be one
 };
 
 }  // namespace
@@ -128,9 +135,10 @@ Result<GuestKernel> KrunEngine::find_kernel(const fs::path&) const {
   return kernel;
 }
 
-Result<std::unique_ptr<Machine>> KrunEngine::boot(const MachineSpec& spec) {
+Result<std::unique_ptr<Machine>> KrunEngine::boot(const MachineSpec& wanted) {
   fs::path program = TRY(vmm_program());
   fs::path library = TRY(find_libkrun());
+  MachineSpec spec = TRY(join_disks(wanted));
   VmmConfig config = make_vmm_config(spec, library.string(), find_libkrunfw_for(library).value_or("").string());
   TRY(write_vmdk_descriptors(spec));
   fs::path config_path = spec.directory / "vmm.json";

@@ -11,6 +11,7 @@
 
 #include "base/platform/platform.h"
 #include "scratch.h"
+#include "vm/krun/joined_disk.h"
 #include "vm/krun/vmm.h"
 
 namespace diatom::vm {
@@ -192,6 +193,33 @@ TEST_F(KrunTest, KnowsTheVersionOfAFile) {
   fs::create_symlink("libkrun.so.1.16.0", scratch() / "libkrun.so.1");
   EXPECT_EQ(libkrun_version(scratch() / "libkrun.so.1"), "1.16.0");
   EXPECT_EQ(libkrun_version("/none/libkrun.1.dylib"), "1");
+}
+
+TEST_F(KrunTest, JoinsWhatTheLibraryCannotRead) {
+  MachineSpec wanted = spec();
+  std::string content;
+  wanted.disks[0].extents.clear();
+  for (char c : {'a', 'b', 'c'}) {
+    fs::path path = scratch() / std::string(1, c);
+    std::string bytes(c == 'b' ? (2 << 20) + 4096 : 4096, c);
+    std::ofstream(path) << bytes;
+    content += bytes;
+    wanted.disks[0].extents.push_back({path, bytes.size()});
+  }
+  MachineSpec joined = join_disks(wanted).value();
+  ASSERT_EQ(joined.disks[0].extents.size(), 1U);
+  EXPECT_EQ(joined.disks[0].extents[0].bytes, content.size());
+  EXPECT_TRUE(read_file(joined.disks[0].extents[0].path).value() == content);
+  EXPECT_EQ(joined.disks[1].extents[0].path, "/c/upper");
+  wanted.disks[0].extents.pop_back();
+  EXPECT_EQ(join_disks(wanted).value().disks[0].extents.size(), 2U);
+}
+
+TEST_F(KrunTest, LeavesNoHalfJoinedDisk) {
+  MachineSpec wanted = spec();
+  wanted.disks[0].extents.push_back({scratch() / "none", 4096});
+  EXPECT_FALSE(join_disks(wanted));
+  EXPECT_FALSE(fs::exists(joined_path(wanted, wanted.disks[0])));
 }
 
 TEST(VmmConfig, SurvivesItsWayToTheProcess) {
