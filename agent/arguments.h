@@ -8,12 +8,15 @@
 
 namespace diatom::agent {
 
+// Devices ("vda") by the serials that they should have.
+using DiskNames = std::map<std::string, std::string, std::less<>>;
+
 // What an engine tells the agent that its devices cannot. Where there is nothing, the channel is a virtio port, and
 // disks have their serials.
 struct Arguments {
-  std::optional<uint32_t> vsock_port;        // "channel=vsock:1024": of the host's, where the channel is
-  std::map<std::string, std::string> disks;  // "disk=root:vda": the device, by the serial that it should have
-  bool without_nics = false;                 // "nic=none": one that is there leads nowhere, and is nobody's
+  std::optional<uint32_t> vsock_port;  // "channel=vsock:1024": of the host's, where the channel is
+  DiskNames disks;                     // "disk=root:vda"
+  bool without_nics = false;           // "nic=none": one that is there leads nowhere, and is nobody's
 };
 
 // Of main's argv, without the program's name. The kernel adds words of its own: what is none of these is passed over.

@@ -6,16 +6,14 @@ namespace diatom::agent {
 
 namespace {
 
-std::map<std::string, std::string, std::less<>>& named_disks() {
-  static std::map<std::string, std::string, std::less<>> devices;
-  return devices;
+DiskNames& named_disks() {
+  static DiskNames names;
+  return names;
 }
 
 }  // namespace
 
-void name_disks(std::map<std::string, std::string> devices) {
-  for (auto& [serial, device] : devices) named_disks()[serial] = std::move(device);
-}
+void name_disks(DiskNames names) { named_disks() = std::move(names); }
 
 Result<std::string> find_disk(std::string_view serial) {
   if (auto named = named_disks().find(serial); named != named_disks().end()) return "/dev/" + named->second;

@@ -1,15 +1,15 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 
+#include "arguments.h"
 #include "base/error.h"
 
 namespace diatom::agent {
 
-// For an engine whose disks have no serials of ours: the device of each, "vda", by the serial that it should have.
-void name_disks(std::map<std::string, std::string> devices);
+// For an engine whose disks have no serials of ours. Once, before any is looked for.
+void name_disks(DiskNames names);
 
 // "/dev/vda" of the virtio disk with that serial.
 Result<std::string> find_disk(std::string_view serial);
