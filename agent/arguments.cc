@@ -22,6 +22,8 @@ Arguments parse_arguments(std::span<char* const> words) {
       if (error == std::errc() && end == digits.data() + digits.size()) arguments.vsock_port = port;
     } else if (word == "nic=none") {
       arguments.without_nics = true;
+    } else if (word == "disks=files") {
+      arguments.disks_are_files = true;
     } else if (word.starts_with(disk_prefix)) {
       word.remove_prefix(disk_prefix.size());
       size_t colon = word.find(':');

@@ -16,6 +16,7 @@ using DiskNames = std::map<std::string, std::string, std::less<>>;
 struct Arguments {
   std::optional<uint32_t> vsock_port;  // "channel=vsock:1024": of the host's, where the channel is
   DiskNames disks;                     // "disk=root:vda"
+  bool disks_are_files = false;        // "disks=files": behind virtio-fs
   bool without_nics = false;           // "nic=none": one that is there leads nowhere, and is nobody's
 };
 

@@ -8,10 +8,10 @@
 
 namespace diatom::agent {
 
-// For an engine whose disks have no serials of ours. Once, before any is looked for.
-void name_disks(DiskNames names);
+// For an engine whose disks have no serials of ours, or that has no disks. Once, before any is looked for.
+void describe_disks(const Arguments& arguments);
 
-// "/dev/vda" of the virtio disk with that serial.
-Result<std::string> find_disk(std::string_view serial);
+// "/dev/vda" of the disk with that serial. Once for each: a device may have to be made.
+Result<std::string> find_disk(std::string_view serial, bool writable);
 
 }  // namespace diatom::agent

@@ -23,7 +23,7 @@ void hold_standard_descriptors() {
 }
 
 Result<> serve(const agent::Arguments& arguments) {
-  agent::name_disks(arguments.disks);
+  agent::describe_disks(arguments);
   UniqueFd channel = TRY(agent::boot(arguments));
   auto loop = TRY(EventLoop::create());
   auto server = TRY(agent::Server::open(*loop, std::move(channel)));

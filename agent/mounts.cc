@@ -225,10 +225,10 @@ Result<> mount_at(const char* source, const std::string& target, const char* typ
 }
 
 Result<> mount_container_root(const channel::ContainerConfig& config) {
-  std::string image = TRY(find_disk("root"));
+  std::string image = TRY(find_disk("root", false));
   TRY(mount_at(image.c_str(), "/image", "erofs", MS_RDONLY, nullptr));
   if (config.has_upper) {
-    std::string upper = TRY(find_disk("upper"));
+    std::string upper = TRY(find_disk("upper", true));
     // Nothing fills in the inode tables behind our back: the disk is sparse and may stay so.
     TRY(mount_at(upper.c_str(), "/upper", "ext4", MS_NOATIME, "noinit_itable"));
   } else {

@@ -8,7 +8,7 @@
 using namespace diatom;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string bytes("DIATLYR1");
+  std::string bytes("DIATLYR2");
   bytes += fuzz::as_text(data, size);
   Sha256 hash;
   hash.update(std::as_bytes(std::span(bytes)));

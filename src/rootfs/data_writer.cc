@@ -15,9 +15,11 @@ constexpr size_t buffer_bytes = 1 << 20;
 constexpr uint64_t writeback_bytes = 8 << 20;
 // A gap that is shorter is written as zeros: a hole would cost more than it saves.
 constexpr uint64_t shortest_hole = 64 << 10;
+constexpr uint64_t data_begin = first_data_block * block_size;
 }  // namespace
 
-DataWriter::DataWriter(int fd) : fd_(fd), buffer_(buffer_bytes) {}
+DataWriter::DataWriter(int fd)
+    : fd_(fd), buffer_(buffer_bytes), flushed_(data_begin), written_back_(data_begin), file_begin_(data_begin) {}
 
 uint64_t DataWriter::next_block() const { return file_begin_ / block_size; }
 
@@ -80,8 +82,9 @@ Result<> DataWriter::end_file(uint64_t size) {
 
 Result<uint64_t> DataWriter::finish() {
   TRY(flush());
-  if (::ftruncate(fd_, static_cast<off_t>(file_begin_)) < 0) return fail_errno("set size of layer data");
-  return file_begin_;
+  uint64_t bytes = file_begin_ == data_begin ? 0 : file_begin_;
+  if (::ftruncate(fd_, static_cast<off_t>(bytes)) < 0) return fail_errno("set size of layer data");
+  return bytes;
 }
 
 }  // namespace diatom::rootfs

@@ -7,8 +7,8 @@
 
 namespace diatom::rootfs {
 
-// Writes the data file of a layer front to back: contents of one file after the other, each beginning on a block, holes
-// left as holes. Small files share one large write.
+// Writes the data file of a layer front to back: a block that is nobody's (first_data_block), then contents of one file
+// after the other, each beginning on a block, holes left as holes. Small files share one large write.
 class DataWriter {
  public:
   explicit DataWriter(int fd);  // borrowed; an empty file
@@ -17,7 +17,7 @@ class DataWriter {
   // `offset` is within the file that began last; it never goes back.
   Result<> write(uint64_t offset, std::span<const std::byte> data);
   Result<> end_file(uint64_t size);
-  Result<uint64_t> finish();  // the length of the data file
+  Result<uint64_t> finish();  // the length of the data file; 0 where no file had contents
   // Zeros written for gaps that were too short for a hole: what a tar of a few bytes can make a disk hold.
   uint64_t filled_bytes() const { return filled_; }
 
@@ -29,9 +29,9 @@ class DataWriter {
   int fd_;
   std::vector<std::byte> buffer_;
   size_t used_ = 0;
-  uint64_t flushed_ = 0;       // position of the buffer's first byte
-  uint64_t written_back_ = 0;  // up to where the disk has been told to begin
-  uint64_t file_begin_ = 0;
+  uint64_t flushed_;       // position of the buffer's first byte
+  uint64_t written_back_;  // up to where the disk has been told to begin
+  uint64_t file_begin_;
   uint64_t filled_ = 0;
 };
 

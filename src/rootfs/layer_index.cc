@@ -11,7 +11,7 @@ namespace diatom::rootfs {
 
 namespace {
 
-constexpr std::string_view magic = "DIATLYR1";
+constexpr std::string_view magic = "DIATLYR2";
 constexpr size_t smallest_entry = 55;  // one without any string
 constexpr size_t lengths_offset = 47;
 constexpr size_t longest_target = 4095;
@@ -40,7 +40,8 @@ bool plausible(const Entry& entry, uint64_t data_bytes) {
     return false;
   if (entry.kind != EntryKind::regular || entry.size == 0) return true;
   uint64_t blocks = data_bytes / block_size;
-  return entry.first_block < blocks && (entry.size - 1) / block_size < blocks - entry.first_block;
+  return entry.first_block >= first_data_block && entry.first_block < blocks &&
+         (entry.size - 1) / block_size < blocks - entry.first_block;
 }
 
 Result<> check_sum(const IndexBytes& bytes, uint64_t end) {

@@ -15,6 +15,9 @@
 namespace diatom::rootfs {
 
 inline constexpr uint32_t block_size = 4096;
+// Where the data file of a layer begins in earnest. What lies before is a hole that nobody reads: libkrun's reader of
+// joined disks (imago 0.2.1, get_extent_at()) does not find the first byte of some files.
+inline constexpr uint64_t first_data_block = 1;
 
 enum class EntryKind : uint8_t {
   directory = 0,

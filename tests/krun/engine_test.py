@@ -4,10 +4,14 @@ import os
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / 'tests/support'), str(ROOT / 'tools')]
+import busybox_image  # noqa: E402
 from containers import ContainerTest  # noqa: E402
 from crash import until  # noqa: E402
 from diatom import main  # noqa: E402
+from oci_layout import Layout  # noqa: E402
+from tar_layer import Layer  # noqa: E402
 
 MIB = 1 << 20
 
@@ -59,6 +63,30 @@ class Engine(ContainerTest):
         os.kill(self.pid('first'), 9)
         self.diatom('wait', 'first')
         self.diatom('run', '--rm', '--gpu', 'busybox', 'true')
+
+    # A build without BLK=1, as far as who loads it can tell: a copy whose functions for disks have other names.
+    def test_a_library_without_disks_is_given_their_files(self):
+        real = pathlib.Path(os.environ['DIATOM_LIBKRUN'])
+        bare = self.home.path / 'libkrun.so.1'
+        bare.write_bytes(real.read_bytes().replace(b'krun_add_disk', b'krun_not_disk'))
+        without = {'DIATOM_LIBKRUN': str(bare)}
+        self.assertIn(b'no disks', self.diatom('doctor', env=without).stdout)
+        image = self.load_layers(8)
+        self.diatom('run', '--name', 'files', image, 'sh', '-c', 'cat /layer*; echo kept >> /kept; wc -l < /kept', env=without)
+        words = ''.join(f'{i}\n' for i in range(8))
+        self.assertEqual(self.logs('files'), words + '1\n')
+        self.assertEqual(self.diatom('diff', 'files').stdout, b'A /kept\n')
+        for variables, lines in ({}, 2), (without, 3):  # the same writable layer either way
+            self.assertEqual(self.diatom('start', '-a', 'files', env=variables).stdout.decode(), f'{words}{lines}\n')
+
+    def load_layers(self, count: int) -> str:
+        """An image whose every layer has a file at the very beginning of its data."""
+        layout = Layout()
+        layers = [Layer().file(f'layer{i}', f'{i}\n'.encode()).tar() for i in range(count)]
+        layout.add('layers', [busybox_image.layer(), *layers])
+        archive = layout.write_tar(self.home.path / 'layers.tar')
+        self.diatom('load', '-i', archive)
+        return 'layers'
 
     def test_tsi_is_refused_where_the_kernel_cannot_bound_it(self):
         release = tuple(int(part) for part in os.uname().release.split('.')[:2])

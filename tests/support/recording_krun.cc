@@ -112,6 +112,9 @@ EXPORT int32_t krun_start_enter(uint32_t ctx) {
 }
 #if RECORDING_KRUN < 200
 EXPORT int32_t krun_set_root(uint32_t ctx, const char* path) { return note("krun_set_root", "%u %s", ctx, path); }
+EXPORT int32_t krun_add_virtiofs(uint32_t ctx, const char* tag, const char* path) {
+  return note("krun_add_virtiofs", "%u %s %s", ctx, tag, path);
+}
 EXPORT int32_t krun_set_port_map(uint32_t ctx, const char* const* map) {
   return note("krun_set_port_map", "%u %s", ctx, words_of(map).c_str());
 }

@@ -11,7 +11,7 @@
 #include "base/installation.h"
 #include "base/platform/platform.h"
 #include "base/unix_socket.h"
-#include "vm/krun/joined_disk.h"
+#include "vm/krun/disk_files.h"
 #include "vm/krun/library.h"
 #include "vm/krun/vmm.h"
 #include "vm/krun/vmm_config.h"
@@ -41,13 +41,6 @@ Result<fs::path> find_installed(std::string_view name, const char* variable) {
 
 Result<fs::path> vmm_program() { return find_installed("libexec/diatom/diatom-krun", "DIATOM_KRUN_VMM"); }
 
-Result<fs::path> usable_library() {
-  fs::path library = TRY(find_libkrun());
-  if (TRY(exports_disks(library))) return library;
-  return fail(Errc::unsupported, "use " + library.string() + ": it has no disks",
-              "install a libkrun that is built with BLK=1");
-}
-
 class KrunMachine final : public Machine {
  public:
   KrunMachine(Child child, UniqueFd listener, UniqueFd console, const MachineSpec& spec)
@@ -55,16 +48,16 @@ class KrunMachine final : public Machine {
         listener_(std::move(listener)),
         console_(std::move(console)),
         socket_(spec.channel_socket),
-        log_(log_path(spec)) {
-    for (const Disk& disk : spec.disks) joined_.push_back(joined_path(spec, disk));
-  }
+        log_(log_path(spec)),
+        files_directory_(files_directory(spec)) {}
   KrunMachine(const KrunMachine&) = delete;
   KrunMachine& operator=(const KrunMachine&) = delete;
   KrunMachine(KrunMachine&&) = delete;
   KrunMachine& operator=(KrunMachine&&) = delete;
   ~KrunMachine() override {
     ::unlink(socket_.c_str());
-    for (const fs::path& path : joined_) ::unlink(path.c_str());
+    std::error_code ignored;
+    fs::remove_all(files_directory_, ignored);
   }
 
   pid_t pid() const override { return child_.pid(); }
@@ -91,7 +84,7 @@ class KrunMachine final : public Machine {
   UniqueFd console_;
   fs::path socket_;
   fs::path log_;
-  std::vector<fs::path> joined_;  // where there may be one
+  fs::path files_directory_;  // where libkrun has no disks
 };
 
 }  // namespace
@@ -103,7 +96,7 @@ Availability KrunEngine::probe() const {
     found.reason = "no hardware virtualisation: " + virtualisation.reason;
     return found;
   }
-  auto library = usable_library();
+  auto library = find_libkrun();
   auto program = library ? vmm_program() : Result<fs::path>(std::unexpected(library.error()));
   if (!program) {
     found.reason = program.error().message + (program.error().hint.empty() ? "" : ": " + program.error().hint);
@@ -135,10 +128,9 @@ Result<GuestKernel> KrunEngine::find_kernel(const fs::path&) const {
   return kernel;
 }
 
-Result<std::unique_ptr<Machine>> KrunEngine::boot(const MachineSpec& wanted) {
+Result<std::unique_ptr<Machine>> KrunEngine::boot(const MachineSpec& spec) {
   fs::path program = TRY(vmm_program());
   fs::path library = TRY(find_libkrun());
-  MachineSpec spec = TRY(join_disks(wanted));
   VmmConfig config = make_vmm_config(spec, library.string(), find_libkrunfw_for(library).value_or("").string());
   TRY(write_vmdk_descriptors(spec));
   fs::path config_path = spec.directory / "vmm.json";

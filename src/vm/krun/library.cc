@@ -94,12 +94,6 @@ std::optional<fs::path> find_libkrunfw_for(const fs::path& libkrun) {
   return std::nullopt;
 }
 
-Result<bool> exports_disks(const fs::path& library) {
-  constexpr uint64_t largest_library = 1ULL << 30;
-  std::string content = TRY(read_file(library, largest_library));
-  return content.find("krun_add_disk2") != std::string::npos;
-}
-
 Result<Krun> load_libkrun(const fs::path& library, const std::optional<fs::path>& kernel) {
   // Before libkrun asks for it by name: the loader then knows it, wherever it lies.
   if (kernel && ::dlopen(kernel->c_str(), RTLD_LAZY | RTLD_GLOBAL) == nullptr)
@@ -126,6 +120,7 @@ Result<Krun> load_libkrun(const fs::path& library, const std::optional<fs::path>
                 "libkrun 1.8 is the oldest, and 2 is none that diatom knows");
   find(handle, "krun_add_disk2", krun.add_disk2);
   find(handle, "krun_add_disk3", krun.add_disk3);
+  find(handle, "krun_add_virtiofs", krun.add_virtiofs);
   find(handle, "krun_add_net_unixstream", krun.add_net_unixstream);
   find(handle, "krun_set_port_map", krun.set_port_map);
   find(handle, "krun_disable_implicit_vsock", krun.disable_implicit_vsock);
@@ -148,7 +143,7 @@ KrunFeatures krun_features(const Krun& krun) {
   auto lack = [&](bool there, const char* words) {
     if (!there) features.lacks.emplace_back(words);
   };
-  lack(features.disks, "no disks (built without BLK=1): no container can run");
+  lack(features.disks, "no disks (built without BLK=1): their files are shared by virtio-fs, which is slower");
   lack(features.network, "no network cards (built without NET=1, or before 1.15): --network none and tsi only");
   lack(features.plain_vsock || features.network, "TSI cannot be switched off (before 1.17): no --network none");
   lack(krun.add_disk3 != nullptr, "every flush of a disk that is thrown away reaches the host's (before 1.17)");

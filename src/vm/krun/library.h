@@ -29,6 +29,7 @@ struct Krun {
   int32_t (*add_disk2)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only);
   int32_t (*add_disk3)(uint32_t ctx, const char* name, const char* path, uint32_t format, bool read_only,
                        bool direct_io, uint32_t sync_mode);
+  int32_t (*add_virtiofs)(uint32_t ctx, const char* tag, const char* directory);
   // A stream of frames, each behind its length in four bytes, big-endian: as QEMU's and passt's. The library takes the
   // fd.
   int32_t (*add_net_unixstream)(uint32_t ctx, const char* path, int fd, uint8_t* mac, uint32_t features,
@@ -67,9 +68,6 @@ Result<std::filesystem::path> find_libkrun();
 // The guest's kernel, which libkrun loads by its bare name: beside the library, or where packages put it;
 // $DIATOM_LIBKRUNFW first. Nothing: the loader may know it still.
 std::optional<std::filesystem::path> find_libkrunfw_for(const std::filesystem::path& libkrun);
-// Whether the library has disks, without which no container can run: by the names in the file, as loading it, with all
-// that some builds bring along, is the VM's process's matter. Errors: those of reading it.
-Result<bool> exports_disks(const std::filesystem::path& library);
 // "1.16.0", from the name of the file that a library's link leads to; empty when that tells nothing.
 std::string libkrun_version(const std::filesystem::path& library);
 

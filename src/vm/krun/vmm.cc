@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/platform/platform.h"
+#include "vm/krun/disk_files.h"
 
 namespace diatom::vm {
 
@@ -39,15 +40,22 @@ std::unexpected<Error> lacks(std::string_view what, std::string_view build) {
 
 Result<> add_disks(const Krun& krun, uint32_t ctx, const VmmConfig& config) {
   for (const VmmDisk& disk : config.disks) {
-    uint32_t format = disk.joined ? Krun::disk_vmdk : Krun::disk_raw;
+    bool joined = !disk.descriptor.empty();
+    const char* path = joined ? disk.descriptor.c_str() : disk.files.front().c_str();
+    uint32_t format = joined ? Krun::disk_vmdk : Krun::disk_raw;
     if (krun.add_disk3 != nullptr)
-      CALL(add_disk3, ctx, disk.serial.c_str(), disk.path.c_str(), format, disk.read_only, false,
+      CALL(add_disk3, ctx, disk.serial.c_str(), path, format, disk.read_only, false,
            disk.ephemeral ? Krun::sync_none : Krun::sync_relaxed);
-    else if (krun.add_disk2 != nullptr)
-      CALL(add_disk2, ctx, disk.serial.c_str(), disk.path.c_str(), format, disk.read_only);
     else
-      return lacks("disks", "BLK=1");
+      CALL(add_disk2, ctx, disk.serial.c_str(), path, format, disk.read_only);
   }
+  return {};
+}
+
+Result<> share_disk_files(const Krun& krun, uint32_t ctx, const VmmConfig& config) {
+  if (krun.add_virtiofs == nullptr) return lacks("disks", "BLK=1");
+  TRY(link_disk_files(config));
+  CALL(add_virtiofs, ctx, disk_files_tag, config.files_directory.c_str());
   return {};
 }
 
@@ -104,12 +112,16 @@ Result<> add_gpu(const Krun& krun, uint32_t ctx, const Gpu& gpu) {
 }
 
 // A GPU's libraries and devices are where the host's vendor has put them.
-platform::FileAccess needed_files(const VmmConfig& config) {
+platform::FileAccess needed_files(const VmmConfig& config, bool disks_are_files) {
   platform::FileAccess access;
   access.read = {config.root_directory, "/proc/self", "/dev/urandom", "/dev/random"};
   access.write = {"/dev/kvm", "/dev/null"};
-  for (const std::string& path : config.files_to_read) access.read.emplace_back(path);
-  for (const VmmDisk& disk : config.disks) (disk.read_only ? access.read : access.write).emplace_back(disk.path);
+  if (disks_are_files) access.read.emplace_back(config.files_directory);
+  for (const VmmDisk& disk : config.disks) {
+    auto& files = disk.read_only ? access.read : access.write;
+    files.insert(files.end(), disk.files.begin(), disk.files.end());
+    if (!disk.descriptor.empty()) access.read.emplace_back(disk.descriptor);
+  }
   if (config.gpu) access.read.insert(access.read.end(), {"/usr", "/lib", "/etc", "/sys", "/opt/homebrew"});
   if (config.gpu) access.write.emplace_back("/dev/dri");
   return access;
@@ -117,13 +129,13 @@ platform::FileAccess needed_files(const VmmConfig& config) {
 
 // The guest's kernel may be hostile, and virtio-fs keeps nobody in the folder that it shares: what is left to this
 // process is the agent's folder, to read, and the VM's disks.
-Result<> confine(const VmmConfig& config) {
+Result<> confine(const VmmConfig& config, bool disks_are_files) {
   if (config.host_sockets) {
     std::vector<uint16_t> ports;
     for (const PortForward& forward : config.host_sockets->forwards) ports.push_back(forward.host_port);
     TRY(platform::confine_listening(ports));
   }
-  [[maybe_unused]] bool enforced = TRY(platform::confine_files(needed_files(config)));
+  [[maybe_unused]] bool enforced = TRY(platform::confine_files(needed_files(config, disks_are_files)));
   return {};
 }
 
@@ -137,12 +149,13 @@ Result<uint32_t> configure(const Krun& krun, const VmmConfig& config, const Serv
   CALL(set_vm_config, ctx, static_cast<uint8_t>(std::min(config.vcpus, 255U)),
        static_cast<uint32_t>(config.memory_bytes >> 20));
   CALL(set_root, ctx, config.root_directory.c_str());
-  TRY(add_disks(krun, ctx, config));
+  bool disks_are_files = !krun_features(krun).disks;
+  TRY(disks_are_files ? share_disk_files(krun, ctx, config) : add_disks(krun, ctx, config));
   TRY(set_network_up(krun, ctx, config, serve_network));
   CALL(add_vsock_port, ctx, krun_channel_port, config.channel_socket.c_str());
   if (config.gpu) TRY(add_gpu(krun, ctx, *config.gpu));
   CALL(set_console_output, ctx, ("/dev/fd/" + std::to_string(krun_console_fd)).c_str());
-  std::vector<std::string> arguments = agent_arguments(config);
+  std::vector<std::string> arguments = agent_arguments(config, disks_are_files);
   // libkrun's own init starts it; as the guest's first process, as we need it.
   const char* environment[] = {"KRUN_INIT_PID1=1", nullptr};
   CALL(set_exec, ctx, "/agent", c_array(arguments).data(), environment);
@@ -163,7 +176,7 @@ Error run_vmm(const VmmConfig& config, const ServeNetwork& serve_network) {
   if (!krun) return krun.error();
   auto ctx = configure(*krun, config, serve_network);
   if (!ctx) return ctx.error();
-  if (auto confined = confine(config); !confined) return confined.error();
+  if (auto confined = confine(config, !krun_features(*krun).disks); !confined) return confined.error();
   int32_t result = krun->start_enter(*ctx);
   if (auto error = no_virtualisation()) return *error;  // it says -EINVAL for a dozen things
   if (result == -ENOENT)

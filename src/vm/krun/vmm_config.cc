@@ -4,13 +4,14 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json.h"
+#include "vm/krun/disk_files.h"
 #include "vm/vmdk.h"
 
 namespace diatom::vm {
 
 using nlohmann::json;
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VmmDisk, serial, path, joined, read_only, ephemeral)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(VmmDisk, serial, files, descriptor, read_only, ephemeral)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PortForward, protocol, host_address, host_port, guest_port)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(UserNetwork, mac, network, prefix, gateway, resolver, guest_address, forwards)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(HostSockets, forwards)
@@ -37,24 +38,28 @@ VmmConfig make_vmm_config(const MachineSpec& spec, std::string library, std::str
                    .vcpus = spec.vcpus,
                    .memory_bytes = spec.memory_bytes,
                    .disks = {},
-                   .files_to_read = {},
+                   .files_directory = files_directory(spec).string(),
                    .channel_socket = spec.channel_socket.string(),
                    .network = spec.network,
                    .host_sockets = spec.host_sockets,
                    .gpu = spec.gpu};
   for (const Disk& disk : spec.disks) {
-    bool joined = disk.extents.size() != 1;
-    std::string path = joined ? vmdk_path(spec, disk).string() : disk.extents.front().path.string();
-    config.disks.push_back({disk.serial, std::move(path), joined, disk.read_only, disk.ephemeral});
-    if (!joined) continue;
-    for (const DiskExtent& extent : disk.extents) config.files_to_read.push_back(extent.path.string());
+    VmmDisk made{
+        .serial = disk.serial, .files = {}, .descriptor = {}, .read_only = disk.read_only, .ephemeral = disk.ephemeral};
+    for (const DiskExtent& extent : disk.extents) made.files.push_back(extent.path.string());
+    if (made.files.size() != 1) made.descriptor = vmdk_path(spec, disk).string();
+    config.disks.push_back(std::move(made));
   }
   return config;
 }
 
-std::vector<std::string> agent_arguments(const VmmConfig& config) {
+std::vector<std::string> agent_arguments(const VmmConfig& config, bool disks_are_files) {
   std::vector<std::string> arguments = {"channel=vsock:" + std::to_string(krun_channel_port)};
   if (!config.network && !config.host_sockets) arguments.emplace_back("nic=none");
+  if (disks_are_files) {
+    arguments.emplace_back("disks=files");
+    return arguments;
+  }
   char letter = 'a';
   for (const VmmDisk& disk : config.disks) arguments.push_back("disk=" + disk.serial + ":vd" + letter++);
   return arguments;
@@ -67,7 +72,7 @@ std::string encode_vmm_config(const VmmConfig& config) {
                    {"vcpus", config.vcpus},
                    {"memory_bytes", config.memory_bytes},
                    {"disks", config.disks},
-                   {"files_to_read", config.files_to_read},
+                   {"files_directory", config.files_directory},
                    {"channel_socket", config.channel_socket}};
   put(document, "network", config.network);
   put(document, "host_sockets", config.host_sockets);
@@ -85,7 +90,7 @@ Result<VmmConfig> decode_vmm_config(std::string_view text) {
     document.at("vcpus").get_to(config.vcpus);
     document.at("memory_bytes").get_to(config.memory_bytes);
     document.at("disks").get_to(config.disks);
-    document.at("files_to_read").get_to(config.files_to_read);
+    document.at("files_directory").get_to(config.files_directory);
     document.at("channel_socket").get_to(config.channel_socket);
     get(document, "network", config.network);
     get(document, "host_sockets", config.host_sockets);

@@ -24,8 +24,8 @@ inline constexpr int krun_failed_exit = 70;
 
 struct VmmDisk {
   std::string serial;
-  std::string path;
-  bool joined = false;  // a VMDK descriptor rather than the bytes themselves
+  std::vector<std::string> files;  // one behind the other
+  std::string descriptor;          // the VMDK that joins them, where they are not one
   bool read_only = true;
   bool ephemeral = false;
 };
@@ -37,7 +37,7 @@ struct VmmConfig {
   unsigned vcpus = 1;
   uint64_t memory_bytes = 0;
   std::vector<VmmDisk> disks;
-  std::vector<std::string> files_to_read;  // what the disks are made of, where a descriptor names it
+  std::string files_directory;  // where a libkrun without disks is given their files
   std::string channel_socket;
   std::optional<UserNetwork> network;
   std::optional<HostSockets> host_sockets;
@@ -48,8 +48,8 @@ struct VmmConfig {
 VmmConfig make_vmm_config(const MachineSpec& spec, std::string library, std::string kernel_library);
 // What the guest's first process is told. The same for every VM of a kind: nothing of a user's goes on the kernel's
 // command line. (The agent knows no disk's serial with libkrun, which makes them up: it is told their names by their
-// order.)
-std::vector<std::string> agent_arguments(const VmmConfig& config);
+// order, or that they are files.)
+std::vector<std::string> agent_arguments(const VmmConfig& config, bool disks_are_files);
 
 std::string encode_vmm_config(const VmmConfig& config);
 Result<VmmConfig> decode_vmm_config(std::string_view text);

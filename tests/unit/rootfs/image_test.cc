@@ -206,7 +206,7 @@ TEST(WriteImage, NamesLayerAndPathOfWhatCannotBe) {
 
 TEST(WriteImage, RefusesADamagedIndex) {
   UniqueFd index =
-      test::scratch_file("DIATLYR1 and then nothing that makes sense, for more than a hundred bytes in a row ......");
+      test::scratch_file("DIATLYR2 and then nothing that makes sense, for more than a hundred bytes in a row ......");
   UniqueFd out = test::scratch_file();
   LayerFiles files[] = {{index.get()}};
   EXPECT_EQ(write_image(files, "x", out.get(), {}, {}).error().code, Errc::internal);

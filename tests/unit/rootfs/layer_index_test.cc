@@ -92,6 +92,7 @@ TEST(LayerIndex, RefusesWhatMakesNoSenseEvenBehindARightChecksum) {
       {"a mode with a type", [](Entry& entry) { entry.mode = 0100644; }},
       {"a second of nanoseconds", [](Entry& entry) { entry.mtime_ns = 1'000'000'000; }},
       {"xattrs of an odd size", [](Entry& entry) { entry.xattrs = "0123456789abc"; }},
+      {"data where nobody may read", [](Entry& entry) { entry.first_block = 0; }},
       {"data behind the end", [](Entry& entry) { entry.first_block = 3; }},
       {"data across the end", [](Entry& entry) { entry.size = 2 * block_size + 1; }},
       {"a size that wraps around", [](Entry& entry) { entry.size = UINT64_MAX; }},
@@ -112,8 +113,8 @@ TEST(LayerIndex, RefusesWhatMakesNoSenseEvenBehindARightChecksum) {
 
 TEST(LayerIndex, AllowsAFileThatFillsTheDataToItsEnd) {
   Entry entry = file;
-  entry.first_block = 0;
-  entry.size = 3 * block_size;
+  entry.first_block = 1;
+  entry.size = 2 * block_size;
   EXPECT_TRUE(decode_index(index_of({entry}, header)));
   entry.size = 0;
   entry.first_block = 3;

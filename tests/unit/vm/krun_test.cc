@@ -11,7 +11,6 @@
 
 #include "base/platform/platform.h"
 #include "scratch.h"
-#include "vm/krun/joined_disk.h"
 #include "vm/krun/vmm.h"
 
 namespace diatom::vm {
@@ -51,6 +50,10 @@ class KrunTest : public ScratchTest {
     spec.disks = {{.serial = "root", .extents = {{"/i/meta", 4096}, {"/l/data", 8192}}},
                   {.serial = "upper", .extents = {{"/c/upper", 1 << 20}}, .read_only = false, .ephemeral = true}};
     return spec;
+  }
+  DiskExtent file_of(const std::string& name) const {
+    std::ofstream(scratch() / name) << name;
+    return {scratch() / name, name.size()};
   }
   static UserNetwork network() {
     UserNetwork network;
@@ -139,10 +142,6 @@ TEST_F(KrunTest, NamesTheCallThatFails) {
 }
 
 TEST_F(KrunTest, RefusesWhatALibraryHasNot) {
-  auto without_disks = configure_with(install(8), spec());
-  ASSERT_FALSE(without_disks);
-  EXPECT_EQ(without_disks.error().code, Errc::unsupported);
-  EXPECT_THAT(without_disks.error().message, HasSubstr("no disks"));
   MachineSpec bare = spec();
   bare.disks.clear();
   auto open = configure_with(install(8, "", "second.so"), bare);
@@ -171,13 +170,6 @@ TEST_F(KrunTest, TellsWhatALibraryLacks) {
   EXPECT_THAT(few.lacks, testing::Contains(HasSubstr("no disks")));
 }
 
-TEST_F(KrunTest, SeesWhetherALibraryHasDisksWithoutLoadingIt) {
-  EXPECT_TRUE(exports_disks(install(16)).value());
-  EXPECT_FALSE(exports_disks(install(8, "", "old.so")).value());
-  EXPECT_FALSE(exports_disks(scratch() / "none"));
-  EXPECT_FALSE(fs::exists(scratch() / "old.so.record"));
-}
-
 TEST_F(KrunTest, FindsTheLibraryThatIsNamed) {
   fs::path library = install(16);
   set_variable("DIATOM_LIBKRUN", library.string());
@@ -195,31 +187,28 @@ TEST_F(KrunTest, KnowsTheVersionOfAFile) {
   EXPECT_EQ(libkrun_version("/none/libkrun.1.dylib"), "1");
 }
 
-TEST_F(KrunTest, JoinsWhatTheLibraryCannotRead) {
+// Build options that leave disks out leave virtio-fs in.
+TEST_F(KrunTest, SharesTheDisksFilesWhereTheLibraryHasNoDisks) {
   MachineSpec wanted = spec();
-  std::string content;
-  wanted.disks[0].extents.clear();
-  for (char c : {'a', 'b', 'c'}) {
-    fs::path path = scratch() / std::string(1, c);
-    std::string bytes(c == 'b' ? (2 << 20) + 4096 : 4096, c);
-    std::ofstream(path) << bytes;
-    content += bytes;
-    wanted.disks[0].extents.push_back({path, bytes.size()});
+  wanted.host_sockets = HostSockets{};
+  wanted.disks[0].extents = {file_of("meta"), file_of("data")};
+  wanted.disks[1].extents = {file_of("upper.ext4")};
+  for (const char* library : {"first.so", "second.so"}) {  // what a killed VM left is no obstacle
+    ASSERT_TRUE(configure_with(install(8, "", library), wanted));
+    EXPECT_THAT(calls(library),
+                testing::Contains("krun_add_virtiofs 7 diatom.disks " + (scratch() / "disks").string()));
+    EXPECT_THAT(calls(library), testing::Contains(HasSubstr("[channel=vsock:1024 disks=files]")));
+    for (auto [name, content] : {std::pair("root.0", "meta"), {"root.1", "data"}, {"upper.0", "upper.ext4"}})
+      EXPECT_EQ(read_file(scratch() / "disks" / name).value(), content);
+    EXPECT_EQ(fs::hard_link_count(scratch() / "upper.ext4"), 2U) << "no copy";
   }
-  MachineSpec joined = join_disks(wanted).value();
-  ASSERT_EQ(joined.disks[0].extents.size(), 1U);
-  EXPECT_EQ(joined.disks[0].extents[0].bytes, content.size());
-  EXPECT_TRUE(read_file(joined.disks[0].extents[0].path).value() == content);
-  EXPECT_EQ(joined.disks[1].extents[0].path, "/c/upper");
-  wanted.disks[0].extents.pop_back();
-  EXPECT_EQ(join_disks(wanted).value().disks[0].extents.size(), 2U);
 }
 
-TEST_F(KrunTest, LeavesNoHalfJoinedDisk) {
-  MachineSpec wanted = spec();
-  wanted.disks[0].extents.push_back({scratch() / "none", 4096});
-  EXPECT_FALSE(join_disks(wanted));
-  EXPECT_FALSE(fs::exists(joined_path(wanted, wanted.disks[0])));
+TEST_F(KrunTest, NamesTheDisksFileThatIsNotThere) {
+  auto made = configure_with(install(8), spec());
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Errc::not_found);
+  EXPECT_THAT(made.error().message, HasSubstr("/i/meta"));
 }
 
 TEST(VmmConfig, SurvivesItsWayToTheProcess) {
@@ -234,7 +223,7 @@ TEST(VmmConfig, SurvivesItsWayToTheProcess) {
   VmmConfig config = make_vmm_config(spec, "/lib/libkrun.so.1", "");
   VmmConfig read = decode_vmm_config(encode_vmm_config(config)).value();
   EXPECT_EQ(encode_vmm_config(read), encode_vmm_config(config));
-  EXPECT_EQ(read.files_to_read, (std::vector<std::string>{"/i/\"meta\"", "/l/data"}));
+  EXPECT_EQ(read.disks.at(0).files, (std::vector<std::string>{"/i/\"meta\"", "/l/data"}));
   EXPECT_EQ(read.network->forwards.at(0).guest_port, 5353);
   EXPECT_FALSE(read.host_sockets);
   EXPECT_FALSE(decode_vmm_config("{}"));
@@ -323,7 +312,7 @@ TEST_F(KrunProcess, SaysThatTheGuestsKernelIsMissing) {
 TEST_F(KrunProcess, RefusesALibraryThatIsNone) {
   set_variable("DIATOM_KRUN_VMM", KRUN_VMM);
   fs::path library = scratch() / "libkrun.so.1";
-  std::ofstream(library) << "no library, but for a name: krun_add_disk2";
+  std::ofstream(library) << "no library";
   set_variable("DIATOM_LIBKRUN", library.string());
   auto machine = KrunEngine().boot(spec()).value();
   auto end = end_of(*machine);
