@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Fetches Debian's cloud kernel package and unpacks what a guest needs: the kernel image and a few modules.
 
-  fetch_kernel.py OUT_DIR     leaves OUT_DIR/{kernel,version,modules/*.ko,modules.list,network.list,host.list}
+  fetch_kernel.py OUT_DIR [SUITE]   leaves OUT_DIR/{kernel,version,modules/*.ko,modules.list,network.list,host.list}
 
-Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
+SUITE is one that apt here need not know ("bookworm-backports"), of the same mirror. Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
 by PVH, without a decompressor running (slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
 """
 import lzma
@@ -28,8 +28,32 @@ def architecture() -> str:
     return subprocess.check_output(['dpkg', '--print-architecture'], text=True).strip()
 
 
-def image_package(arch: str) -> str:
-    out = subprocess.check_output(['apt-cache', 'depends', f'linux-image-cloud-{arch}'], text=True)
+def debian_sources() -> list[tuple[str, str, str]]:
+    """URI, release and component of where this machine's own apt gets Debian from: behind a firewall there may be no other place."""
+    lines = subprocess.check_output(['apt-get', 'indextargets', '--format', '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)',
+                                     'Created-By: Packages'], text=True).splitlines()
+    words = [line.split() for line in lines]
+    return [(w[1], w[2], w[3]) for w in words if len(w) == 4 and w[0] == 'Debian']
+
+
+def options_of(suite: str, scratch: pathlib.Path) -> list[str]:
+    """What makes apt look into that suite and nowhere else, with lists of its own."""
+    uri = next((uri for uri, release, component in debian_sources() if component == 'main'), None)
+    if uri is None:
+        sys.exit('fetch_kernel: apt knows no Debian: run apt-get update first')
+    (scratch / 'lists/partial').mkdir(parents=True)
+    (scratch / 'sources.list').write_text(f'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {uri} {suite} main\n')
+    options = {'Dir::Etc::SourceList': scratch / 'sources.list', 'Dir::Etc::SourceParts': '/dev/null',
+               'Dir::State::Lists': scratch / 'lists', 'Dir::Cache::pkgcache': '', 'Dir::Cache::srcpkgcache': ''}
+    words = [word for name, value in options.items() for word in ('-o', f'{name}={value}')]
+    if subprocess.run(['apt-get', *words, '-q', '-o', 'APT::Update::Error-Mode=any', 'update'],
+                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+        sys.exit(f'fetch_kernel: no {suite} where apt has Debian from')
+    return words
+
+
+def image_package(arch: str, options: list[str]) -> str:
+    out = subprocess.check_output(['apt-cache', *options, 'depends', f'linux-image-cloud-{arch}'], text=True)
     for line in out.splitlines():
         words = line.split()
         if words[:1] == ['Depends:'] and words[1].startswith('linux-image-'):
@@ -46,6 +70,14 @@ def uncompress(payload: bytes) -> bytes:
     if tool is None:
         sys.exit(f'fetch_kernel: unknown kernel compression {payload[:6].hex()}')
     return subprocess.run(tool, input=payload, stdout=subprocess.PIPE, check=True).stdout
+
+
+def plain_module(data: bytes) -> bytes:
+    return data if data[:4] == b'\x7fELF' else uncompress(data)
+
+
+def plain_name(module: pathlib.Path) -> str:
+    return module.name.split('.')[0] + '.ko'
 
 
 def unpack_bzimage(image: bytes) -> bytes:
@@ -91,13 +123,14 @@ def main() -> None:
         (out / 'version').touch()
         return
     arch = architecture()
-    package = image_package(arch)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as scratch_name:
-        scratch = pathlib.Path(scratch_name)
+        scratch = pathlib.Path(scratch_name).resolve()
         os.chmod(scratch, 0o755)
+        options = options_of(sys.argv[2], scratch) if len(sys.argv) > 2 else []
+        package = image_package(arch, options)
         print(f'fetching {package}', flush=True)
-        subprocess.run(['apt-get', 'download', '-q', package], cwd=scratch, check=True,
+        subprocess.run(['apt-get', *options, 'download', '-q', package], cwd=scratch, check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if os.getuid() == 0 else None)
         deb = next(scratch.glob('linux-image-*.deb'))
         tree = scratch / 'tree'
@@ -109,8 +142,8 @@ def main() -> None:
         (ready / 'kernel').write_bytes(unpack_bzimage(image) if arch == 'amd64' else image)
         for name, modules in modules_in_order(tree, version).items():
             for module in modules:
-                shutil.copyfile(module, ready / 'modules' / module.name)
-            (ready / name).write_text(''.join(f'/modules/{module.name}\n' for module in modules))
+                (ready / 'modules' / plain_name(module)).write_bytes(plain_module(module.read_bytes()))
+            (ready / name).write_text(''.join(f'/modules/{plain_name(module)}\n' for module in modules))
         (ready / 'version').write_text(f'Debian {version} ({deb.name.split("_")[1]})\n')
         shutil.rmtree(out, ignore_errors=True)
         ready.rename(out)

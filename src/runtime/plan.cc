@@ -117,6 +117,12 @@ Result<vm::HostSockets> plan_host_sockets(const std::vector<PortMapping>& ports)
       return fail(Errc::unsupported,
                   fmt::format("publish port {}/{}: network tsi has TCP ports only", port.container_port, port.protocol),
                   "leave --network tsi out");
+    if (port.host_address != "0.0.0.0")
+      return fail(
+          Errc::unsupported,
+          fmt::format("publish port {}/tcp at {}: with network tsi it would be open at every address of this host",
+                      port.container_port, port.host_address),
+          fmt::format("say so with -p 0.0.0.0:{}:{}, or leave --network tsi out", port.host_port, port.container_port));
     sockets.forwards.push_back({port.protocol, port.host_address, port.host_port, port.container_port});
   }
   return sockets;

@@ -2,18 +2,21 @@
 """What is libkrun's alone: run where there is KVM and the real library (tools/krun_guest/)."""
 import os
 import pathlib
+import socket
 import sys
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests/support'), str(ROOT / 'tools')]
 import busybox_image  # noqa: E402
-from containers import ContainerTest  # noqa: E402
+from containers import ContainerTest, Reader  # noqa: E402
 from crash import until  # noqa: E402
-from diatom import main  # noqa: E402
+from diatom import DEADLINE, main  # noqa: E402
 from oci_layout import Layout  # noqa: E402
 from tar_layer import Layer  # noqa: E402
 
 MIB = 1 << 20
+BOUNDS_PORTS = tuple(int(part) for part in os.uname().release.split('.')[:2]) >= (6, 7)
 
 
 def field(pid: int, name: str) -> str:
@@ -89,11 +92,36 @@ class Engine(ContainerTest):
         return 'layers'
 
     def test_tsi_is_refused_where_the_kernel_cannot_bound_it(self):
-        release = tuple(int(part) for part in os.uname().release.split('.')[:2])
-        if release >= (6, 7):
+        if BOUNDS_PORTS:
             self.skipTest('this kernel has Landlock rules for ports')
         refused = self.diatom('run', '--rm', '--network', 'tsi', 'busybox', 'true', code=125)
         self.assertIn(b'Linux 6.7', refused.stderr)
+
+    def test_tsi_is_the_hosts_network_with_the_published_ports_and_no_others(self):
+        if not BOUNDS_PORTS:
+            self.skipTest('this kernel has no Landlock rules for ports')
+        refused = self.diatom('run', '--rm', '--network', 'tsi', '-p', '8080:80', 'busybox', 'true', code=125)
+        self.assertIn(b'every address of this host', refused.stderr)
+        with socket.create_server(('127.0.0.1', 0)) as server:
+            server.settimeout(DEADLINE)
+            port = server.getsockname()[1]
+            with Reader(self, 'run', '--rm', '--network', 'tsi', 'busybox', 'nc', '127.0.0.1', port) as out:
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(b'from the host')
+                self.assertEqual(out.rest(), b'from the host')
+        self.up('web', 'mkdir /w; echo from the guest > /w/page; httpd -p 80 -h /w; exec sleep 1000', '--network', 'tsi',
+                '-p', '0.0.0.0:8080:80')
+        until(lambda: page_at(8080) == b'from the guest\n', 'the published port answers')
+        self.assertIn('Permission denied', self.sh('web', 'nc -l -p 9999 2>&1', code=1))
+
+
+def page_at(port: int) -> bytes:
+    try:
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/page', timeout=DEADLINE) as answer:
+            return answer.read()
+    except OSError:
+        return b''
 
 
 if __name__ == '__main__':

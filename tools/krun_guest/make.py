@@ -17,6 +17,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+from fetch_kernel import debian_sources  # noqa: E402
 from make_initramfs import entry  # noqa: E402
 
 SUITE = 'bookworm'
@@ -53,12 +54,7 @@ def need_tools():
 
 
 def sources() -> str:
-    """Where this machine's own apt gets Debian from: behind a firewall there may be no other place."""
-    lines = subprocess.run(['apt-get', 'indextargets', '--format', '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)',
-                            'Created-By: Packages'], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    words = [line.split() for line in lines]
-    debian = [f'deb {uri} {release} {component}' for origin, uri, release, component in (w for w in words if len(w) == 4)
-              if origin == 'Debian' and release.startswith(SUITE)]
+    debian = [f'deb {uri} {release} {component}' for uri, release, component in debian_sources() if release.startswith(SUITE)]
     if not debian:
         sys.exit(f'krun_guest: apt knows no Debian {SUITE}: run apt-get update first')
     return '\n'.join(dict.fromkeys(debian)) + '\n'

@@ -80,9 +80,10 @@ def qemu_command(memory: int, disk: int, console: pathlib.Path, output: int, sta
     # One CPU: with two, QEMU before 8.1 breaks kernels that patch themselves (docs/architecture.md), and a VM starts no sooner;
     # the host's other CPUs have other guests. A kernel that believes in fast string copies copies byte by byte. Page tables
     # are walked by software here, those of a VM through those of the guest: five levels are dearer than four.
+    # CMPXCHG16B leaves flags behind that are none (QEMU 7.2), of which a newer kernel dies in its own start or a VM's.
     # With XSAVE, libkrun's kernel finds sizes that do not agree, and warns at length.
     return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot',
-            '-display', 'none', '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max,-erms,-fsrm,-la57,-xsave', '-smp', '1',
+            '-display', 'none', '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max,-erms,-fsrm,-la57,-cx16,-xsave', '-smp', '1',
             '-m', str(memory), '-kernel', str(GUEST / 'kernel'), '-initrd', str(GUEST / 'initramfs.cpio'),
             '-append', 'console=ttyS0 quiet reboot=t panic=-1 tsc=reliable no_timer_check mitigations=off',
             '-serial', f'file:{console}', '-device', 'virtio-serial-pci',

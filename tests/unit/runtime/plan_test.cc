@@ -248,16 +248,19 @@ TEST_F(PlanTest, RefusesWhatCannotBeAndNamesIt) {
 
 TEST_F(PlanTest, HostSocketsHaveTcpPortsAndNoNic) {
   spec_.network = "tsi";
-  ports_ = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80}};
+  ports_ = {{.host_address = "0.0.0.0", .host_port = 8080, .container_port = 80}};
   Plan made = good();
   EXPECT_FALSE(made.task.machine.network);
   EXPECT_FALSE(made.task.container.network);
   ASSERT_TRUE(made.task.machine.host_sockets);
   EXPECT_EQ(made.task.machine.host_sockets->forwards.at(0).guest_port, 80);
-  ports_[0].protocol = "udp";
-  auto refused = plan();
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, Errc::unsupported);
+  for (auto [protocol, address] : {std::pair("udp", "0.0.0.0"), {"tcp", "127.0.0.1"}}) {
+    ports_[0].protocol = protocol;
+    ports_[0].host_address = address;
+    auto refused = plan();
+    ASSERT_FALSE(refused) << protocol << address;
+    EXPECT_EQ(refused.error().code, Errc::unsupported);
+  }
 }
 
 TEST_F(PlanTest, AGpuIsGivenWhereItIsAskedFor) {
