@@ -238,7 +238,9 @@ TEST(VmmError, IsTheLastLine) {
   EXPECT_EQ(read->message, error.message);
   EXPECT_EQ(read->hint, error.hint);
   for (const char* other : {"", "words", "{}", "[1]", "{\"error\":1,\"message\":[]}"})
-    if (auto none = decode_vmm_error(other)) EXPECT_EQ(none->code, Errc::start_failed) << other;
+    if (auto none = decode_vmm_error(other)) {
+      EXPECT_EQ(none->code, Errc::start_failed) << other;
+    }
 }
 
 // The process itself.
