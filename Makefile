@@ -26,7 +26,7 @@ $(KERNEL)/version: tools/fetch_kernel.py
 # Where it cannot be made, its tests say so and are skipped. A kernel of Debian's backports if there is one, as it can bound the
 # ports of a process (Landlock).
 krun-guest: test-deps $(KERNEL)/version
-	@tools/fetch_kernel.py .cache/krun-kernel bookworm-backports $(KEEP_STDIN) || cp -a $(KERNEL) .cache/krun-kernel
+	@tools/fetch_kernel.py .cache/krun-kernel bookworm-backports $(KEEP_STDIN) || cp -aT $(KERNEL) .cache/krun-kernel
 	@tools/krun_guest/make.py .cache/krun-guest .cache/krun-kernel $(KEEP_STDIN) || true
 
 build: deps $(KERNEL)/version ## install what is needed, build build/bin/diatom and the guest

@@ -3,8 +3,9 @@
 
   fetch_kernel.py OUT_DIR [SUITE]   leaves OUT_DIR/{kernel,version,modules/*.ko,modules.list,network.list,host.list}
 
-SUITE is one that apt here need not know ("bookworm-backports"), of the same mirror. Nothing is downloaded when OUT_DIR is complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it
-by PVH, without a decompressor running (slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
+SUITE is one that apt here need not know ("bookworm-backports"), of the same mirror. Nothing is downloaded when OUT_DIR is
+complete. On x86-64 the kernel is taken out of its bzImage: QEMU then enters it by PVH, without a decompressor running
+(slowly, under emulation) in the guest. docs/benchmarks.md has the figures.
 """
 import lzma
 import os
@@ -38,7 +39,8 @@ def debian_sources() -> list[tuple[str, str, str]]:
 
 def options_of(suite: str, scratch: pathlib.Path) -> list[str]:
     """What makes apt look into that suite and nowhere else, with lists of its own."""
-    uri = next((uri for uri, release, component in debian_sources() if component == 'main'), None)
+    uri = next((uri for uri, release, component in debian_sources()
+                if component == 'main' and not release.endswith('-security')), None)  # those have a place of their own
     if uri is None:
         sys.exit('fetch_kernel: apt knows no Debian: run apt-get update first')
     (scratch / 'lists/partial').mkdir(parents=True)
