@@ -45,7 +45,8 @@ class RealLibkrun(unittest.TestCase):
             config = pathlib.Path(scratch, 'vmm.json')
             config.write_text(json.dumps({
                 'library': str(KRUN / 'libkrun.so.1'), 'kernel_library': str(KRUN / 'libkrunfw.so.5'),
-                'root_directory': str(AGENT), 'vcpus': 1, 'memory_bytes': 256 << 20, 'disks': [], 'files_to_read': [],
+                'root_directory': str(AGENT), 'vcpus': 1, 'memory_bytes': 256 << 20, 'disks': [],
+                'files_directory': f'{scratch}/disks',
                 'channel_socket': f'{scratch}/vm.sock',
                 'network': {'mac': '02:00:00:00:00:02', 'network': '10.0.2.0', 'prefix': 24, 'gateway': '10.0.2.2',
                             'resolver': '10.0.2.3', 'guest_address': '10.0.2.15', 'forwards': []}}))
