@@ -101,6 +101,7 @@ struct Limits {
   std::optional<uint64_t> cpu_weight;    // cgroup v2's: 1 to 10000
   std::optional<uint64_t> memory_max;
   std::optional<uint64_t> pids_max;
+  bool operator==(const Limits&) const = default;
 };
 
 std::string encode(const ContainerConfig& config);

@@ -108,6 +108,21 @@ class KilledVm(CrashTest):
                                  error='its VM ended unexpectedly')
         self.assert_goes('vm', container)
 
+    def test_limits_that_were_on_their_way_to_it_are_the_next_ones(self):
+        container = self.create('vm', DEAF)
+        self.diatom('start', 'vm')
+        vm = until(lambda: vm_of(container), 'there is a VM')
+        vm.kill(signal.SIGSTOP)
+        update = self.home.popen('update', '--pids-limit', '77', 'vm', **QUIET)
+        until(lambda: self.home.json('inspect', 'vm')[0]['HostConfig']['PidsLimit'] == 77, 'it is recorded')
+        self.kill(vm)
+        self.assertEqual(update.wait(DEADLINE), 0)
+        self.diatom('wait', 'vm')
+        self.diatom('start', 'vm')
+        self.assertEqual(self.diatom('exec', 'vm', 'cat', '/sys/fs/cgroup/pids.max').stdout, b'77\n')
+        self.diatom('stop', '-t', '0', 'vm')
+        self.assert_goes('vm', container)
+
     def test_its_files_are_whole_though_some_were_half_written(self):
         # Dirty pages leave for the disk all the time, and in no order.
         script = ('for f in expire writeback; do echo 1 > /proc/sys/vm/dirty_${f}_centisecs; done; i=0; ls -R /many >/dev/null 2>&1; '

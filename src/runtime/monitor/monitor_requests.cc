@@ -412,9 +412,12 @@ void Monitor::update(const Asker& asker, const std::string& body) {
   }
   apply_update(spec_, *wanted);
   if (phase_ == Phase::starting) late_limits_ = plan_limits(spec_limits(spec_));
-  if (!has_program()) return answer(asker, 200);
-  task_->agent().set_limits(plan_limits(*wanted),
-                            [asker](Result<> done) { done ? answer(asker, 200) : refuse(asker, done.error()); });
+  channel::Limits limits = plan_limits(*wanted);
+  if (!has_program() || limits == channel::Limits()) return answer(asker, 200);
+  // When the guest has gone meanwhile, the next one has them.
+  task_->agent().set_limits(limits, [this, asker](Result<> done) {
+    done || task_->agent().lost() ? answer(asker, 200) : refuse(asker, done.error());
+  });
 }
 
 }  // namespace diatom
