@@ -24,7 +24,9 @@ Result<> format(const fs::path& path, uint64_t bytes) {
   if (!program)
     return fail(Errc::not_found, "format writable layer: mke2fs is not installed",
                 "on Debian, apt-get install e2fsprogs");
-  // -G: the bitmaps of many groups lie side by side, in few pieces that are copied for each container.
+  // -G: the bitmaps of many groups lie side by side, in few pieces that are copied for each container. Of all of them,
+  // and the first groups hold nothing but inode tables: the kernel looks through each for the first directory that is
+  // made (4.7 ms with 512, 0.3 with 32).
   CommandOutput out =
       TRY(run_command({*program,
                        "-q",
@@ -42,7 +44,7 @@ Result<> format(const fs::path& path, uint64_t bytes) {
                        "-m",
                        "0",
                        "-G",
-                       "512",
+                       "32",
                        "-L",
                        "diatom-upper",
                        path.string()},
@@ -55,7 +57,7 @@ Result<> format(const fs::path& path, uint64_t bytes) {
 
 constexpr std::string_view lock_name = "upper.lock";
 constexpr std::string_view prefix = "upper-";  // of all that were ever made
-constexpr const char* kind = "journal-";
+constexpr const char* kind = "journal-32-";
 
 Result<> make_template(const fs::path& ready, uint64_t bytes) {
   TemporaryPath fresh(ready.string() + ".tmp");

@@ -43,7 +43,7 @@ TEST_F(UpperTest, IsASparseExt4ThatIsFormattedOnce) {
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "one"));
   expect_empty_ext4(scratch_ / "one");
   struct stat before{};
-  fs::path ready = scratch_ / "templates" / ("upper-journal-" + std::to_string(size) + ".ext4");
+  fs::path ready = scratch_ / "templates" / ("upper-journal-32-" + std::to_string(size) + ".ext4");
   ASSERT_EQ(::stat(ready.c_str(), &before), 0);
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "two"));
   struct stat after{};
@@ -68,7 +68,8 @@ TEST_F(UpperTest, CanBeAskedForByManyAtOnce) {
 
 TEST_F(UpperTest, FormatsAnewWhatAKillLeftHalfDone) {
   ASSERT_TRUE(make_directories(scratch_ / "templates"));
-  ASSERT_TRUE(replace_file(scratch_ / "templates" / ("upper-journal-" + std::to_string(size) + ".ext4.tmp"), "half"));
+  ASSERT_TRUE(
+      replace_file(scratch_ / "templates" / ("upper-journal-32-" + std::to_string(size) + ".ext4.tmp"), "half"));
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "one"));
   expect_empty_ext4(scratch_ / "one");
 }
