@@ -6,9 +6,11 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "base/error.h"
@@ -23,6 +25,24 @@ constexpr void (*verbs[])(CLI::App&, Invocation&) = {
     add_container_commands, add_inspect_command, add_image_commands, add_login_commands,
     add_events_command,     add_system_commands, add_doctor_command, add_version_command,
 };
+
+// What is called again and again is added alone: making the other verbs takes as long as all that `version` does.
+struct Verb {
+  std::string_view name;
+  void (*add)(CLI::App&, Invocation&);
+};
+constexpr Verb frequent[] = {
+    {"run", add_run_command},         {"create", add_create_command},    {"exec", add_exec_commands},
+    {"attach", add_exec_commands},    {"start", add_lifecycle_commands}, {"stop", add_lifecycle_commands},
+    {"kill", add_lifecycle_commands}, {"wait", add_lifecycle_commands},  {"logs", add_logs_command},
+    {"inspect", add_inspect_command},
+};
+
+void add_verbs(CLI::App& app, Invocation& invocation, std::string_view asked) {
+  const auto* found = std::ranges::find(frequent, asked, &Verb::name);
+  if (found != std::end(frequent)) return found->add(app, invocation);
+  for (auto add : verbs) add(app, invocation);
+}
 
 // CLI11 knows no words for what a prefix command leaves to others.
 class HelpFormatter final : public CLI::Formatter {
@@ -80,7 +100,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("-v,--version", "diatom " DIATOM_VERSION, "Print the version and leave");
   app.require_subcommand(1);
   Invocation invocation;
-  for (auto add : verbs) add(app, invocation);
+  add_verbs(app, invocation, argc > 1 ? argv[1] : "");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // CLI11 speaks in exceptions; they end here
