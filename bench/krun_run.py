@@ -49,15 +49,15 @@ def main() -> None:
         floor = floor_command(pathlib.Path(root))
         timed(command, home.env)  # fills the page cache, and what is made once
         timed(floor)
-        a, b = [], []
+        ours, bare = [], []
         for _ in range(runs):
-            a.append(timed(command, home.env))
-            b.append(timed(floor, dict(os.environ)))
-    tell('diatom run --engine krun --rm busybox true', a)
-    tell('krun_floor, the same kernel', b)
-    ratios = sorted(ours / bare for ours, bare in zip(a, b))
+            ours.append(timed(command, home.env))
+            bare.append(timed(floor, dict(os.environ)))
+    tell('diatom run --engine krun --rm busybox true', ours)
+    tell('krun_floor, the same kernel', bare)
+    ratios = sorted(one / other for one, other in zip(ours, bare))
     print(f'ratio, median of the pairs {statistics.median(ratios):.2f}   min {ratios[0]:.2f}   max {ratios[-1]:.2f}   '
-          f'of the medians {statistics.median(a) / statistics.median(b):.2f}   (bar 1.35)')
+          f'of the medians {statistics.median(ours) / statistics.median(bare):.2f}   (bar 1.35)')
 
 
 if __name__ == '__main__':

@@ -81,15 +81,18 @@ def qemu_command(memory: int, disk: int, console: pathlib.Path, output: int, sta
     # the host's other CPUs have other guests. A kernel that believes in fast string copies copies byte by byte. Page tables
     # are walked by software here, those of a VM through those of the guest: five levels are dearer than four.
     # CMPXCHG16B leaves flags behind that are none (QEMU 7.2), of which a newer kernel dies in its own start or a VM's.
-    # What QEMU has translated it finds again by its address (7.2): where each process lies elsewhere, all of its code is translated
-    # anew, and `diatom version` takes 115 ms instead of 37.
-    # A periodic clock: QEMU's SVM changes the CPU's pending interrupts without a lock, so that one in a few million is lost. The
-    # guest's own timer is one shot, and its CPU then spins in a VM for ever; the next period raises what was lost again.
     # With XSAVE, libkrun's kernel finds sizes that do not agree, and warns at length.
+    # norandmaps: what QEMU (7.2) has translated it finds again by its address; where each process lies elsewhere, all of its code
+    # is translated anew, and `diatom version` takes 115 ms instead of 37.
+    # nohz, highres: QEMU's helper_vmrun changes the CPU's pending interrupts without the lock that others have, and one of
+    # theirs is lost, rarely. From a timer that is set once, the CPU would spin in a VM for ever; the next tick of a
+    # periodic one raises it again.
+    arguments = ('console=ttyS0 quiet reboot=t panic=-1 tsc=reliable no_timer_check mitigations=off norandmaps nohz=off '
+                 'highres=off')
     return ['setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot',
             '-display', 'none', '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max,-erms,-fsrm,-la57,-cx16,-xsave', '-smp', '1',
             '-m', str(memory), '-kernel', str(GUEST / 'kernel'), '-initrd', str(GUEST / 'initramfs.cpio'),
-            '-append', 'console=ttyS0 quiet reboot=t panic=-1 tsc=reliable no_timer_check mitigations=off norandmaps nohz=off highres=off',
+            '-append', arguments,
             '-serial', f'file:{console}', '-device', 'virtio-serial-pci',
             '-chardev', f'file,id=output,path=/dev/fd/{output}', '-device', 'virtserialport,chardev=output,name=output',
             '-chardev', f'file,id=status,path=/dev/fd/{status}', '-device', 'virtserialport,chardev=status,name=status',

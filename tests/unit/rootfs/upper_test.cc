@@ -36,6 +36,9 @@ class UpperTest : public testing::Test {
     ASSERT_TRUE(check) << test::error_of(check);
     EXPECT_EQ(check->status.code, 0) << check->output;
   }
+  fs::path template_path() const {
+    return scratch_ / "templates" / ("upper-journal-32-" + std::to_string(size) + ".ext4");
+  }
   ScratchDirectory scratch_;
 };
 
@@ -43,7 +46,7 @@ TEST_F(UpperTest, IsASparseExt4ThatIsFormattedOnce) {
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "one"));
   expect_empty_ext4(scratch_ / "one");
   struct stat before{};
-  fs::path ready = scratch_ / "templates" / ("upper-journal-32-" + std::to_string(size) + ".ext4");
+  fs::path ready = template_path();
   ASSERT_EQ(::stat(ready.c_str(), &before), 0);
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "two"));
   struct stat after{};
@@ -68,8 +71,7 @@ TEST_F(UpperTest, CanBeAskedForByManyAtOnce) {
 
 TEST_F(UpperTest, FormatsAnewWhatAKillLeftHalfDone) {
   ASSERT_TRUE(make_directories(scratch_ / "templates"));
-  ASSERT_TRUE(
-      replace_file(scratch_ / "templates" / ("upper-journal-32-" + std::to_string(size) + ".ext4.tmp"), "half"));
+  ASSERT_TRUE(replace_file(template_path().string() + ".tmp", "half"));
   ASSERT_TRUE(create_upper(scratch_ / "templates", size, scratch_ / "one"));
   expect_empty_ext4(scratch_ / "one");
 }
