@@ -22,6 +22,10 @@ Arguments parse_arguments(std::span<char* const> words) {
       if (error == std::errc() && end == digits.data() + digits.size()) arguments.vsock_port = port;
     } else if (word == "nic=none") {
       arguments.without_nics = true;
+    } else if (word == "load-network") {
+      arguments.load_network = true;
+    } else if (word == "leave-disks") {
+      arguments.leave_disks = true;
     } else if (word == "disks=files") {
       arguments.disks_are_files = true;
     } else if (word.starts_with(disk_prefix)) {

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "disks.h"
 #include "mounts.h"
 
 namespace diatom::agent {
@@ -176,6 +177,13 @@ Result<UniqueFd> open_uevents() {
   return fd;
 }
 
+Result<> await_host(const UniqueFd& channel) {
+  pollfd event{channel.get(), POLLIN, 0};
+  while (::poll(&event, 1, -1) < 0)
+    if (errno != EINTR) return fail_errno("wait for the host");
+  return {};
+}
+
 void load_network_modules() { load_modules(std::exchange(network_modules(), {})); }
 
 Result<UniqueFd> boot(const Arguments& arguments) {
@@ -190,6 +198,8 @@ Result<UniqueFd> boot(const Arguments& arguments) {
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
+  if (arguments.load_network) load_network_modules();
+  if (arguments.leave_disks) TRY(leave_disks());
   return arguments.vsock_port ? connect_channel(*arguments.vsock_port) : open_channel(uevents.get());
 }
 

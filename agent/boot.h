@@ -13,6 +13,10 @@ namespace diatom::agent {
 // possible otherwise) with /dev, /proc and /sys. Returns the guest channel.
 Result<UniqueFd> boot(const Arguments& arguments);
 
+// Returns once the host has said something. Until then nothing has been said by us either: a VM that is saved while it
+// waits here is restored to be spoken to for the first time, as often as one likes.
+Result<> await_host(const UniqueFd& channel);
+
 // The drivers of the network, which a container without one never needs. Once.
 void load_network_modules();
 

@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <net/route.h>
+#include <netinet/ether.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -66,6 +67,19 @@ class Interface {
     return {};
   }
 
+  // That of a VM that was restored is its template's.
+  Result<> set_mac(const std::string& text) const {
+    if (text.empty()) return {};
+    const ether_addr* mac = ::ether_aton(text.c_str());
+    if (mac == nullptr) return fail(Errc::invalid_argument, "set network up: \"" + text + "\" is no MAC address");
+    ifreq wanted = named();
+    if (::ioctl(fd_, SIOCGIFHWADDR, &wanted) < 0) return fail_errno("read MAC address of " + name_);
+    if (std::memcmp(wanted.ifr_hwaddr.sa_data, mac, sizeof *mac) == 0) return {};
+    std::memcpy(wanted.ifr_hwaddr.sa_data, mac, sizeof *mac);
+    if (::ioctl(fd_, SIOCSIFHWADDR, &wanted) < 0) return fail_errno("set MAC address of " + name_);
+    return {};
+  }
+
   Result<> bring_up() const {
     ifreq wanted = named();
     if (::ioctl(fd_, SIOCGIFFLAGS, &wanted) < 0) return fail_errno("read flags of " + name_);
@@ -113,6 +127,7 @@ Result<> set_up(const NetworkConfig& config) {
   if (!fd) return fail_errno("set network up");
   Interface interface(fd.get(), config.interface);
   in_addr address = TRY(parse_address(config.address));
+  TRY(interface.set_mac(config.mac));
   TRY(interface.set(SIOCSIFADDR, address));
   TRY(interface.set(SIOCSIFNETMASK, netmask(config.prefix)));
   TRY(interface.bring_up());

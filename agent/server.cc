@@ -2,6 +2,8 @@
 
 #include "answers.h"
 #include "boot.h"
+#include "disks.h"
+#include "identity.h"
 #include "measure.h"
 #include "mounts.h"
 #include "network.h"
@@ -17,7 +19,9 @@ constexpr std::string_view process_prefix = "/v1/processes/";
 constexpr auto kill_deadline = 3s;
 
 Result<> make_container(const channel::ContainerConfig& config) {
+  TRY(take_identity(config));
   NetworkSetup network(config.network);
+  TRY(take_disks());
   TRY(mount_container_root(config));
   return network.finish();
 }

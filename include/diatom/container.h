@@ -48,7 +48,8 @@ struct ContainerInfo {
   std::string engine;              // "qemu"
   std::string accelerator;         // "kvm", "hvf", "tcg" (emulation)
   std::string kernel;
-  std::string spec_json;  // everything that was decided, for inspect
+  std::string start_kind;  // "warm": its VM is a clone of one that has booted; "cold": it has booted itself
+  std::string spec_json;   // everything that was decided, for inspect
   std::string log_path;
 };
 

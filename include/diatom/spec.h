@@ -93,6 +93,7 @@ struct ContainerSpec {
   uint64_t memory_bytes = 512ULL << 20;  // at least 128 MiB
   uint64_t disk_bytes = 64ULL << 30;     // of the writable layer; sparse
   std::string engine;                    // "krun", "qemu"; the best usable one when empty
+  bool no_template = false;              // its VM boots for itself, though one that has booted could be cloned
   uint64_t gpu_window_bytes = 0;         // of a GPU that it shares with the host (krun only, one on a host); 0 = none
   bool auto_remove = false;              // remove the container when it ends
 

@@ -6,10 +6,13 @@ namespace diatom::channel {
 
 namespace {
 
+constexpr size_t most_entropy = 512;  // what Linux takes at once
+
 // Each message's fields, once: for writing and for reading.
 
 constexpr auto network_fields = [](auto& field, auto& network) {
   field("interface", network.interface);
+  field("mac", network.mac);
   field("address", network.address);
   field("prefix", network.prefix);
   field("gateway", network.gateway);
@@ -46,6 +49,9 @@ constexpr auto container_fields = [](auto& field, auto& config) {
   field("privileged", config.privileged);
   field("no_new_privileges", config.no_new_privileges);
   field.optional("network", config.network, network_fields);
+  field("clock_ns", config.clock_ns);
+  field("waited_ns", config.waited_ns);
+  field("entropy", config.entropy);
 };
 
 constexpr auto process_fields = [](auto& field, auto& config) {
@@ -93,6 +99,9 @@ Result<ContainerConfig> decode_container_config(std::string_view text) {
   ContainerConfig config = TRY(decode_fields<ContainerConfig>("container config", text, container_fields));
   if (config.network && config.network->prefix > 32)
     return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
+  if (config.clock_ns < 0 || config.waited_ns < 0 || config.entropy.size() > most_entropy)
+    return fail(Errc::invalid_argument,
+                "read container config: \"clock_ns\", \"waited_ns\" or \"entropy\" is out of range");
   return config;
 }
 

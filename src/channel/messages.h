@@ -35,6 +35,7 @@ struct Sysctl {
 // One interface with one IPv4 address. Addresses are dotted.
 struct NetworkConfig {
   std::string interface = "eth0";
+  std::string mac;  // "02:…"; empty: as the device has it
   std::string address;
   uint8_t prefix = 24;
   std::string gateway;  // empty: no way out
@@ -64,6 +65,12 @@ struct ContainerConfig {
   bool privileged = false;            // every capability and device, nothing masked or read-only
   bool no_new_privileges = false;
   std::optional<NetworkConfig> network;  // none: loopback only
+  // What a VM that was restored has of its template, and must not keep. The host's clock as the VM went on, ns since
+  // 1970 UTC (0: the guest knows the time by itself), and for how long the agent had waited by then, by its own clock:
+  // so it does not matter when this arrives. And random bytes for the kernel to begin its own anew from (empty: none).
+  int64_t clock_ns = 0;
+  int64_t waited_ns = 0;
+  std::string entropy;
 };
 
 struct ProcessConfig {

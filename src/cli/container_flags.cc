@@ -220,6 +220,9 @@ void add_container_flags(CLI::App& verb, ContainerFlags& flags) {
   many(verb.add_option("--log-opt", flags.log_options, "max-size=100m, max-file=5"));
   add_network_flags(verb, spec, flags.network);
   one(verb.add_option("--engine", spec.engine, "VM engine: krun or qemu (default: the best usable one)"));
+  verb.add_flag(
+      "--no-template", spec.no_template,
+      "boot the VM rather than clone one that has booted (engine qemu): slower, of a memory layout of its own");
   verb.add_flag("--gpu", flags.gpu, "share the host's GPU (engine krun; one container at a time)");
   one(verb.add_option("--gpu-window", flags.gpu_window, "memory through which the guest sees the GPU's (default 4g)"));
   one(verb.add_option("--pull", flags.pull, "when to ask the registry: always, newer, missing (default), never"));

@@ -4,9 +4,11 @@
 #include <sys/statvfs.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/platform/platform.h"
 #include "base/size.h"
+#include "base/time_text.h"
 #include "diatom/runtime.h"
 #include "image/registry/libcurl.h"
 #include "rootfs/libarchive.h"
@@ -118,6 +120,31 @@ DoctorCheck store_check(const fs::path& home) {
   return check;
 }
 
+// Where one cannot be made, VMs boot: slower, and nobody is told but here.
+DoctorCheck templates_check(const fs::path& templates) {
+  DoctorCheck check{.name = "templates", .ok = true, .required = false, .detail = {}, .hint = {}};
+  auto records = vm::list_templates(templates);
+  if (!records) {
+    check.ok = false;
+    check.detail = records.error().message;
+    return check;
+  }
+  size_t usable = 0;
+  uint64_t bytes = 0;
+  for (const auto& record : *records) {
+    usable += record.whole ? 1 : 0;
+    bytes += record.disk_bytes;
+    if (record.whole || record.failure.empty() || record.retry_ns < wall_clock_ns()) continue;
+    check.ok = false;
+    check.detail = with_indent(record.failure);
+    check.hint = fmt::format("VMs like it boot, which is slower; tried again at {}, or by `diatom template build`",
+                             format_rfc3339(record.retry_ns));
+    return check;
+  }
+  check.detail = fmt::format("{} usable, {}", usable, format_size(bytes));
+  return check;
+}
+
 }  // namespace
 
 DoctorReport doctor(const Locations& locations) {
@@ -134,6 +161,7 @@ DoctorReport doctor(const Locations& locations) {
   report.checks.push_back(
       paths ? store_check(paths->home)
             : DoctorCheck{.name = "store", .detail = paths.error().message, .hint = paths.error().hint});
+  if (paths) report.checks.push_back(templates_check(paths->templates()));
   report.usable = true;
   for (const DoctorCheck& check : report.checks) report.usable = report.usable && (check.ok || !check.required);
   if (selected) {

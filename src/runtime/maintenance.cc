@@ -16,6 +16,7 @@ Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRec
                                   const ContainerSpec& asked, const vm::Engine& engine, const fs::path& directory) {
   ContainerSpec spec;
   spec.network = "none";
+  spec.no_template = asked.no_template;
   spec.cpus = 1;
   spec.memory_bytes = memory_bytes;
   spec.disk_bytes = asked.disk_bytes;
@@ -27,6 +28,7 @@ Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRec
                                   .image = image,
                                   .kernel = kernel,
                                   .directory = directory,
+                                  .templates = store.paths().templates(),
                                   .channel_socket = store.paths().agent_socket(container.id),
                                   .upper = asked.read_only ? fs::path() : upper}));
   plan.task.has_program = false;

@@ -1,19 +1,14 @@
 #include "runtime/names.h"
 
 #include <fmt/core.h>
-#include <sys/random.h>
 
-#include <array>
-#include <cstdlib>
+#include "base/random.h"
 
 namespace diatom {
 
 std::string make_container_id() {
-  std::array<unsigned char, 32> bytes{};
-  // Fails only for more than 256 bytes or a broken kernel; neither may hand out a predictable id.
-  if (::getentropy(bytes.data(), bytes.size()) != 0) std::abort();
   std::string id;
-  for (unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
+  for (char byte : random_bytes(32)) id += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   return id;
 }
 

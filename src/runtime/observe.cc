@@ -11,6 +11,7 @@
 #include "runtime/logs/print.h"
 #include "runtime/runtime_impl.h"
 #include "runtime/waiter.h"
+#include "vm/engine.h"
 
 namespace diatom {
 
@@ -202,7 +203,11 @@ Result<std::vector<ProcessInfo>> Runtime::top(std::string_view reference) {
   return processes;
 }
 
-Result<uint64_t> Runtime::prune_templates() { return rootfs::prune_uppers(impl_->store->paths().templates()); }
+Result<uint64_t> Runtime::prune_templates() {
+  fs::path templates = impl_->store->paths().templates();
+  uint64_t freed = TRY(rootfs::prune_uppers(templates));
+  return freed + TRY(vm::prune_templates(templates));
+}
 
 Result<DiskUsage> Runtime::disk_usage() {
   DiskUsage usage;

@@ -153,7 +153,8 @@ Result<> plan_network(const PlanInput& input, Plan& plan) {
     return {};
   }
   network.mac = plan_mac(input.id);
-  channel::NetworkConfig config{.address = network.guest_address,
+  channel::NetworkConfig config{.mac = network.mac,
+                                .address = network.guest_address,
                                 .prefix = network.prefix,
                                 .gateway = network.gateway,
                                 .resolver = network.resolver,
@@ -241,6 +242,7 @@ Result<Plan> plan_container(const PlanInput& input) {
   machine.kernel = input.kernel;
   machine.directory = input.directory;
   machine.channel_socket = input.channel_socket;
+  if (!spec.no_template) machine.templates = input.templates;
   if (spec.gpu_window_bytes > 0) machine.gpu = vm::Gpu{spec.gpu_window_bytes};
   vm::Disk root{.serial = "root", .extents = {}};
   for (const ImageExtent& extent : input.image.root_device) root.extents.push_back({extent.path, extent.bytes});

@@ -18,6 +18,7 @@ struct PlanInput {
   const ResolvedImage& image;
   vm::GuestKernel kernel;
   std::filesystem::path directory;            // containers/<id>
+  std::filesystem::path templates = {};       // store::Paths::templates(); empty: its VM boots for itself
   std::filesystem::path channel_socket = {};  // store::Paths::agent_socket()
   std::filesystem::path upper;                // empty: no writable layer, for a read-only root
   unsigned max_vcpus = 1;                     // that a VM can have here

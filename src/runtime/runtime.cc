@@ -39,6 +39,7 @@ ContainerInfo info_of(const store::Paths& paths, const store::ContainerRecord& r
                      .engine = record.engine,
                      .accelerator = record.accelerator,
                      .kernel = record.kernel,
+                     .start_kind = record.start_kind,
                      .spec_json = record.spec,
                      .log_path = (paths.container(record.id) / "container.log").string()};
   // One from before there were specs to start again from is still one to look at.

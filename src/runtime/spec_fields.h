@@ -18,6 +18,7 @@ constexpr auto plain_spec_fields = [](auto& field, auto& spec) {
   field("dns_options", spec.dns_options);
   field("extra_hosts", spec.extra_hosts);
   field("engine", spec.engine);
+  field("no_template", spec.no_template);
   field("auto_remove", spec.auto_remove);
   field("stop_signal", spec.stop_signal);
   field("init", spec.init);

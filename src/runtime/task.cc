@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/random.h"
 #include "base/unix_socket.h"
 
 namespace diatom {
@@ -16,8 +17,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view main_process = "main";
+constexpr auto restore_deadline = 10s;
 constexpr auto shutdown_deadline = 5s;  // for the guest to write its disk out
 constexpr size_t last_console_lines = 5;
+constexpr size_t entropy_bytes = 64;  // the key of the kernel's generator has 32
 
 Error start_error(const channel::StartFailure& failure) {
   return {Errc::start_failed, "start container: " + failure.message, "", failure.exit_code};
@@ -33,20 +36,79 @@ Task::~Task() {
   if (console_) loop_.forget(console_.get());
   if (listener_) loop_.forget(listener_.get());
   if (machine_) loop_.forget(machine_->exit_event());
+  if (machine_ && machine_->restore_event() >= 0) loop_.forget(machine_->restore_event());
   if (agent_) agent_->close();
 }
 
 Result<> Task::start(vm::Engine& engine) {
+  engine_ = &engine;
   console_log_ = TRY(ConsoleLog::create(plan_.machine.directory / "console.log"));
-  machine_ = TRY(engine.boot(plan_.machine));
-  stage("vmm");
+  TRY(boot());
+  after(plan_.start_timeout, [this] {
+    if (phase_ == Phase::booting)
+      abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
+             "`diatom doctor` checks the host; the console is in console.log"});
+  });
+  return {};
+}
+
+Result<> Task::boot() {
+  machine_ = TRY(engine_->boot(plan_.machine));
   watch_console();
   watch_exit();
+  restoring_ = machine_->restore_event() >= 0;
+  if (!restoring_) return begin();
+  loop_.on_readable(machine_->restore_event(), [this] { go_on_restoring(); });
+  after(restore_deadline, [this] {
+    if (restoring_ && !report_) boot_instead({Errc::timeout, "restore VM: it takes too long", ""});
+  });
+  return {};
+}
+
+void Task::go_on_restoring() {
+  int event = machine_->restore_event();
+  loop_.forget(event);
+  if (report_) return;  // it was given up; machine_ended() follows
+  auto runs = machine_->go_on();
+  if (runs && !*runs) return loop_.on_readable(event, [this] { go_on_restoring(); });
+  if (!runs) return boot_instead(runs.error());
+  restoring_ = false;
+  if (auto begun = begin(); !begun) abort(begun.error());
+}
+
+// What is wrong with a template must not keep a container from its start.
+void Task::boot_instead(const Error& why) {
+  if (int event = machine_->restore_event(); event >= 0) loop_.forget(event);
+  loop_.forget(machine_->exit_event());
+  if (console_) loop_.forget(console_.get());
+  console_.reset();
+  machine_.reset();
+  restoring_ = false;
+  if (why.code == Errc::guest) report_ = std::unexpected(ended_unexpectedly(false));
+  if (why.code == Errc::already_exists) report_ = std::unexpected(why);  // a port: it is taken for one that boots, too
+  plan_.machine.templates.clear();
+  // At the next turn: descriptors get numbers again of which this one may still have something to tell.
+  after(0ms, [this] {
+    auto booted = report_ ? Result<>() : boot();
+    if (!booted) abort(booted.error());
+    if (!machine_) end();
+  });
+}
+
+// The VM runs, or boots. Everything is said at once: it waits in the channel until the agent is there, and no round
+// trip is lost.
+Result<> Task::begin() {
+  stage("vmm");
+  // No VM draws what another has drawn; and one that was saved long ago has just been woken up.
+  plan_.container.entropy = random_bytes(entropy_bytes);
+  if (auto restored = machine_->restored()) {
+    plan_.container.clock_ns = restored->clock_ns;
+    plan_.container.waited_ns = restored->waited_ns;
+  }
   TRY(open_channel());
-  // So what failed because the channel broke is not worth a word of its own.
-  // Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
   agent_->cork();
   agent_->start_container(plan_.container, [this](Result<> result) {
+    // What failed because the channel broke is not worth a word of its own.
     if (!result) return agent_->lost() ? void() : abort(result.error());
     stage("agent");
     if (plan_.has_program) return;
@@ -55,11 +117,7 @@ Result<> Task::start(vm::Engine& engine) {
   });
   if (plan_.has_program) start_program();
   agent_->uncork();
-  after(plan_.start_timeout, [this] {
-    if (phase_ == Phase::booting)
-      abort({Errc::timeout, "start container " + plan_.machine.id.substr(0, 12) + ": the guest did not come up in time",
-             "`diatom doctor` checks the host; the console is in console.log"});
-  });
+  if (handlers_.on_stdin_writable) handlers_.on_stdin_writable();
   return {};
 }
 
@@ -136,7 +194,7 @@ void Task::kill(int signal) {
 void Task::abort(Error error) {
   if (phase_ == Phase::ended) return;
   if (!report_) report_ = std::unexpected(std::move(error));
-  machine_->kill();  // machine_ended() follows
+  if (machine_) machine_->kill();  // machine_ended() follows
 }
 
 void Task::program_ended(Result<channel::ExitReport> report) {
@@ -156,6 +214,8 @@ void Task::finish() {
 }
 
 void Task::machine_ended() {
+  if (restoring_ && !report_) return go_on_restoring();
+  if (int event = machine_->restore_event(); event >= 0) loop_.forget(event);
   loop_.forget(machine_->exit_event());
   std::string words;
   auto reaped = machine_->reap();
@@ -164,7 +224,6 @@ void Task::machine_ended() {
   else if (!report_)
     report_ = std::unexpected(reaped.error());
   bool was_running = phase_ == Phase::running;
-  phase_ = Phase::ended;
   // The console's last words are still in its socket.
   if (console_) {
     std::array<std::byte, 4096> buffer;
@@ -172,14 +231,24 @@ void Task::machine_ended() {
       console_log_->append(std::span(buffer).first(static_cast<size_t>(got)));
   }
   if (!report_) {
-    std::string what = was_running ? "run" : "start";
-    report_ = fail(was_running ? Errc::guest : Errc::start_failed,
-                   what + " container " + plan_.machine.id.substr(0, 12) + ": its VM ended unexpectedly");
+    report_ = std::unexpected(ended_unexpectedly(was_running));
   }
   // A program that could not be started is no trouble of the VM's: its console has nothing to say about it.
   if (!*report_ && report_->error().code != Errc::cancelled && report_->error().exit_code == 0)
     *report_ = std::unexpected(with_last_words(report_->error(), words));
+  end();
+}
+
+void Task::end() {
+  phase_ = Phase::ended;
   handlers_.on_end(*report_);
+}
+
+Error Task::ended_unexpectedly(bool was_running) const {
+  return {was_running ? Errc::guest : Errc::start_failed,
+          std::string(was_running ? "run" : "start") + " container " + plan_.machine.id.substr(0, 12) +
+              ": its VM ended unexpectedly",
+          ""};
 }
 
 Error Task::with_last_words(Error error, const std::string& vmm_words) const {

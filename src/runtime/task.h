@@ -46,6 +46,7 @@ class Task final : public ProcessPeer {
   Task& operator=(Task&&) = delete;
   ~Task() override;
 
+  // `engine` is borrowed until the program runs.
   Result<> start(vm::Engine& engine);
 
   size_t write_stdin(std::span<const std::byte> data) override;  // on_stdin_writable follows when it did not take all
@@ -57,12 +58,18 @@ class Task final : public ProcessPeer {
   void abort(Error error);  // ends the VM at once; on_end gets the error
   void finish();            // of one without a program: as when that has ended well
   bool running() const { return phase_ == Phase::running; }
-  int64_t pid() const { return machine_ ? machine_->pid() : 0; }  // of the VMM
-  channel::AgentClient& agent() { return *agent_; }               // once start() succeeded
+  bool takes_input() const { return agent_ != nullptr; }                          // not before its VM runs, or boots
+  bool restored() const { return machine_ && machine_->restored().has_value(); }  // else its VM has booted
+  int64_t pid() const { return machine_ ? machine_->pid() : 0; }                  // of the VMM
+  channel::AgentClient& agent() { return *agent_; }                               // once the program runs
 
  private:
   enum class Phase { booting, running, stopping, ended };
 
+  Result<> boot();
+  void go_on_restoring();
+  void boot_instead(const Error& why);
+  Result<> begin();
   Result<> open_channel();
   void accept_agent();
   void start_program();
@@ -70,15 +77,19 @@ class Task final : public ProcessPeer {
   void watch_exit();
   void program_ended(Result<channel::ExitReport> report);
   void machine_ended();
+  void end();
   // As loop_.after(), but for as long as the task is there.
   void after(std::chrono::milliseconds delay, EventLoop::Handler handler);
+  Error ended_unexpectedly(bool was_running) const;
   Error with_last_words(Error error, const std::string& vmm_words) const;
   void stage(std::string_view name);
 
   EventLoop& loop_;
   TaskPlan plan_;
   TaskHandlers handlers_;
+  vm::Engine* engine_ = nullptr;
   Phase phase_ = Phase::booting;
+  bool restoring_ = false;
   std::optional<ConsoleLog> console_log_;
   std::unique_ptr<vm::Machine> machine_;
   UniqueFd console_;

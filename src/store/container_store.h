@@ -27,6 +27,7 @@ struct ContainerRecord {
   std::string engine;
   std::string accelerator;
   std::string kernel;
+  std::string start_kind = {};  // of its last VM: "warm" (restored), "cold" (booted)
   bool auto_remove = false;
   int64_t created_ns = 0;
   int64_t started_ns = 0;

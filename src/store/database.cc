@@ -118,6 +118,10 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_time ON events(time_ns);
 )sql",
+    // 5: VMs that were restored.
+    R"sql(
+ALTER TABLE containers ADD COLUMN start_kind TEXT NOT NULL DEFAULT '';  -- "warm", "cold"
+)sql",
 };
 
 std::unexpected<Error> failure(sqlite3* database, std::string_view what) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/cancel.h"
 #include "base/child.h"
 #include "base/error.h"
 #include "base/unique_fd.h"
@@ -31,6 +33,13 @@ struct Channel {
   bool listens = false;  // not yet: the agent will connect to it, once
 };
 
+// Of a VM that has its template's clock and randomness: the host's clock as it went on, ns since 1970 UTC, and for how
+// long its agent had waited by then, by the VM's own clock.
+struct Restored {
+  int64_t clock_ns = 0;
+  int64_t waited_ns = 0;
+};
+
 // A VM that runs. Its process is killed and reaped by the destructor. Lives on one thread.
 class Machine {
  public:
@@ -39,7 +48,14 @@ class Machine {
   virtual int exit_event() const = 0;   // borrowed; readable once the VMM has ended
   virtual Channel take_channel() = 0;   // once
   virtual UniqueFd take_console() = 0;  // what the guest's kernel prints, once; must be read or dropped
-  virtual void kill() = 0;              // at once, without asking the guest
+  // Of a VM that is being restored from one that had booted before: readable when go_on() has something to do. -1: it
+  // runs, or boots. Borrowed, and closed by go_on() when that is done.
+  virtual int restore_event() const = 0;
+  // True: the VM runs. Errors, and its process has gone: start_failed where it could not be restored, and a boot
+  // without templates may do better; already_exists as reap(); guest where somebody has killed it.
+  virtual Result<bool> go_on() = 0;
+  virtual std::optional<Restored> restored() const = 0;  // once it runs; empty: it boots
+  virtual void kill() = 0;                               // at once, without asking the guest
   // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say; an
   // error where that is known to mean one: already_exists for a published port that somebody has taken by now.
   virtual Result<std::string> reap() = 0;
@@ -54,13 +70,43 @@ class Engine {
   virtual Result<std::string> ask_version() const = 0;
   // What its guests boot. It may keep files below `cache`.
   virtual Result<GuestKernel> find_kernel(const std::filesystem::path& cache) const = 0;
-  // Returns when the VMM process runs; the guest boots meanwhile. Errors: engine_unavailable, start_failed, unsupported
-  // for what the spec wants and this engine has not.
+  // What makes boot() of such a VM faster when it has been done once (MachineSpec::templates); empty: nothing, or it
+  // has been done. It takes as long as a boot, blocks, may be called from any thread, and refers to nothing. That it
+  // fails matters to nobody else: boot() works without.
+  virtual std::function<Result<>(const CancelToken&)> preparation(const MachineSpec& spec) const = 0;
+  // Returns when the VMM process runs; the guest boots meanwhile, or is restored (Machine::restore_event). Errors:
+  // engine_unavailable, start_failed, unsupported for what the spec wants and this engine has not.
   virtual Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) = 0;
 };
 
 // Every engine that this build knows, best first.
 std::vector<std::unique_ptr<Engine>> all_engines();
+
+// What a preparation has left below MachineSpec::templates, or the reason why it could not.
+struct TemplateRecord {
+  std::string name;
+  unsigned vcpus = 0;
+  uint64_t memory_bytes = 0;
+  bool network = false;
+  bool upper = false;  // for a VM with a writable layer
+  std::string kernel;  // its version
+  std::string accelerator;
+  int64_t created_ns = 0;
+  int64_t used_ns = 0;  // for the last time
+  uint64_t disk_bytes = 0;
+  int64_t waited_ns = 0;  // how long its agent has waited before it was saved
+  bool whole = false;     // it can be started from
+  std::string failure;    // why it could not be made, or was not taken
+  int64_t retry_ns = 0;   // when that is tried again
+};
+Result<std::vector<TemplateRecord>> list_templates(const std::filesystem::path& templates);
+// VMs that were started from it go on. Errors: not_found; already_exists while it is being made. Returns the bytes that
+// were freed.
+Result<uint64_t> remove_template(const std::filesystem::path& templates, const std::string& name);
+// All but those that are being made.
+Result<uint64_t> prune_templates(const std::filesystem::path& templates);
+// What could not be made is tried again at once.
+Result<> forget_template_failures(const std::filesystem::path& templates);
 
 // The first usable engine, or the one called `wanted`, or $DIATOM_ENGINE where that is empty. Failure tells everything
 // that was tried.

@@ -74,6 +74,8 @@ struct MachineSpec {
   std::optional<HostSockets> host_sockets;
   std::optional<Gpu> gpu;
   std::filesystem::path directory;  // the VM's own: the engine may leave files there
+  // Where an engine may keep VMs that have booted, to start others from; empty: this one boots for itself.
+  std::filesystem::path templates;
   // Where an engine may have a socket for its guest to reach: of a length that a socket's address can have.
   std::filesystem::path channel_socket;
   // A descriptor that the VM's process inherits, so that the lock which came with it is held for as long as the VM

@@ -20,6 +20,8 @@ namespace diatom::test {
 struct GuestScript {
   bool silent = false;                                 // the agent never comes up
   bool boots = true;                                   // false: the engine itself fails
+  bool restored = false;                               // from a template, where the VM may have one
+  std::optional<Errc> restore_error = {};              // it has one, and is not restored
   std::optional<channel::StartFailure> bad_container;  // answers to what is asked first
   std::optional<channel::StartFailure> bad_program = {};
   std::string out = {};  // what the program writes at once
@@ -38,7 +40,8 @@ class FakeGuest final : public vm::Engine {
   }
   Result<std::string> ask_version() const override { return "1"; }
   Result<vm::GuestKernel> find_kernel(const std::filesystem::path&) const override { return vm::GuestKernel(); }
-  Result<std::unique_ptr<vm::Machine>> boot(const vm::MachineSpec&) override {
+  std::function<Result<>(const CancelToken&)> preparation(const vm::MachineSpec&) const override { return nullptr; }
+  Result<std::unique_ptr<vm::Machine>> boot(const vm::MachineSpec& spec) override {
     if (!script_.boots) return fail(Errc::engine_unavailable, "boot VM: no engine");
     platform::SocketPair channel = TRY(platform::make_socket_pair());
     platform::SocketPair console = TRY(platform::make_socket_pair());
@@ -52,8 +55,10 @@ class FakeGuest final : public vm::Engine {
           loop_, std::move(channel.theirs), channel::Connection::Role::server,
           [this](channel::StreamId stream, const channel::Request& request) { return answer(stream, request); },
           [](const Error&) {}));
+    bool restoring = !spec.templates.empty() && (script_.restored || script_.restore_error);
+    boots.push_back(restoring ? "restore" : "boot");
     return std::make_unique<FakeMachine>(*this, std::move(channel.ours), std::move(console.ours),
-                                         std::move(alive.read_end));
+                                         std::move(alive.read_end), restoring);
   }
 
   // Events in the guest. The VM's end, as if its process had been killed or had crashed.
@@ -71,7 +76,9 @@ class FakeGuest final : public vm::Engine {
   }
 
   // What it has seen.
+  std::vector<std::string> boots;     // "restore", "boot"
   std::vector<std::string> requests;  // "POST /v1/shutdown", in order
+  std::string container;              // its config
   std::string input;                  // of the program
   bool input_ended = false;
   bool output_refused = false;  // its stdout was closed by whoever reads it
@@ -80,13 +87,27 @@ class FakeGuest final : public vm::Engine {
  private:
   class FakeMachine final : public vm::Machine {
    public:
-    FakeMachine(FakeGuest& guest, UniqueFd channel, UniqueFd console, UniqueFd exit)
-        : guest_(guest), channel_(std::move(channel)), console_(std::move(console)), exit_(std::move(exit)) {}
+    FakeMachine(FakeGuest& guest, UniqueFd channel, UniqueFd console, UniqueFd exit, bool restoring)
+        : guest_(guest),
+          channel_(std::move(channel)),
+          console_(std::move(console)),
+          exit_(std::move(exit)),
+          restoring_(restoring) {}
     ~FakeMachine() override { guest_.gone = true; }
     pid_t pid() const override { return 1; }
     int exit_event() const override { return exit_.get(); }
     vm::Channel take_channel() override { return {std::move(channel_)}; }
     UniqueFd take_console() override { return std::move(console_); }
+    int restore_event() const override { return restoring_ ? restore_.read_end.get() : -1; }
+    Result<bool> go_on() override {
+      // Twice: it is not done at once.
+      if (std::exchange(first_look_, false)) return false;
+      restoring_ = false;
+      if (guest_.script_.restored) restored_ = {.clock_ns = 7'000, .waited_ns = 5};
+      if (restored_) return true;
+      return fail(*guest_.script_.restore_error, "restore VM: it would not");
+    }
+    std::optional<vm::Restored> restored() const override { return restored_; }
     void kill() override { guest_.alive_.reset(); }
     Result<std::string> reap() override {
       guest_.console_.reset();
@@ -99,7 +120,17 @@ class FakeGuest final : public vm::Engine {
     UniqueFd channel_;
     UniqueFd console_;
     UniqueFd exit_;
+    platform::Pipe restore_ = ready_pipe();
+    bool restoring_;
+    bool first_look_ = true;
+    std::optional<vm::Restored> restored_;
   };
+
+  static platform::Pipe ready_pipe() {
+    platform::Pipe pipe = std::move(*platform::make_pipe());
+    EXPECT_TRUE(write_all(pipe.write_end.get(), "x"));
+    return pipe;
+  }
 
   void reply(channel::StreamId stream, int status, std::string_view body) {
     agent_->respond(stream, status);
@@ -114,6 +145,10 @@ class FakeGuest final : public vm::Engine {
     channel::StreamHandlers handlers;
     handlers.on_data = [this, stream](std::span<const std::byte> data) { agent_->consume(stream, data.size()); };
     if (request.path == "/v1/container") {
+      handlers.on_data = [this, stream](std::span<const std::byte> data) {
+        container.append(reinterpret_cast<const char*>(data.data()), data.size());
+        agent_->consume(stream, data.size());
+      };
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_container); };
     } else if (request.path == "/v1/processes/main") {
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_program); };

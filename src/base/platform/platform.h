@@ -89,6 +89,8 @@ ssize_t splice(int from_pipe, int to, size_t bytes);
 
 // Of stat(2): when the content was last changed.
 timespec modified_at(const struct stat& status);
+// The same, or what is said of the file. Nobody can set it.
+timespec changed_at(const struct stat& status);
 struct DeviceNumber {
   uint32_t major = 0;
   uint32_t minor = 0;
@@ -122,6 +124,9 @@ struct HostInfo {
   uint64_t memory_bytes = 0;
 };
 HostInfo host_info();
+
+// Differs from one start of the host to the next. Empty where it is not to be known.
+std::string host_start_id();
 
 // Files and folders (with all that is in them); what is not there is left out.
 struct FileAccess {

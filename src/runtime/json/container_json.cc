@@ -158,11 +158,8 @@ Json network_settings(const ContainerInfo& info, const Json& decided) {
 
 // The guest, as docker has no words for it.
 Json engine_json(const ContainerInfo& info, const Json& decided) {
-  return {{"Name", info.engine},
-          {"Accelerator", info.accelerator},
-          {"Kernel", info.kernel},
-          {"Cpus", or_null(decided, "Cpus")},
-          {"Memory", or_null(decided, "Memory")}};
+  return {{"Name", info.engine},      {"Accelerator", info.accelerator},  {"Kernel", info.kernel},
+          {"Start", info.start_kind}, {"Cpus", or_null(decided, "Cpus")}, {"Memory", or_null(decided, "Memory")}};
 }
 
 }  // namespace

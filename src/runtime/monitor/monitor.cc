@@ -46,6 +46,8 @@ Result<std::unique_ptr<Monitor>> Monitor::open(store::Paths paths, const std::st
 }
 
 Monitor::~Monitor() {
+  if (cancel_preparation_) cancel_preparation_->cancel();
+  if (preparation_.joinable()) preparation_.join();
   if (timer_) loop_.cancel(*timer_);
   server_.reset();  // its clients' streams refer to all of us
 }
@@ -114,13 +116,31 @@ void Monitor::begin_run() {
     return ended(fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile"));
   }
   run_began_ = std::chrono::steady_clock::now();
-  auto prepared = prepare_run();
-  if (prepared) return;
-  task_.reset();  // before it tells of an end of its own
-  ended(std::unexpected(prepared.error()));
+  auto planned = plan_run();
+  auto prepare = planned ? engine_->preparation(plan_.task.machine) : nullptr;
+  if (!prepare) return run_or_fail(planned);
+  // Before rather than beside it: it costs what a boot costs, and is followed by none.
+  const CancelToken& cancel = cancel_preparation_.emplace();
+  preparation_ = std::jthread([this, prepare = std::move(prepare), &cancel] {
+    [[maybe_unused]] auto ignored = prepare(cancel);  // without it, this one boots
+    loop_.post([this] {
+      preparation_.join();
+      tell_starters({.stage = "template", .error = {}});
+      Result<> wanted;
+      if (stop_requested_) wanted = fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile");
+      run_or_fail(wanted);
+    });
+  });
 }
 
-Result<> Monitor::prepare_run() {
+void Monitor::run_or_fail(const Result<>& planned) {
+  auto runs = planned ? run_planned() : planned;
+  if (runs) return;
+  task_.reset();  // before it tells of an end of its own
+  ended(std::unexpected(runs.error()));
+}
+
+Result<> Monitor::plan_run() {
   record_.state = "starting";
   record_.started_ns = record_.finished_ns = 0;
   record_.exit_code = record_.signal = 0;
@@ -130,6 +150,7 @@ Result<> Monitor::prepare_run() {
   engines_ = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines_, spec_.engine));
   vm::GuestKernel kernel = TRY(engine.engine->find_kernel(store_->paths().kernels()));
+  engine_ = engine.engine;
   fs::path directory = store_->paths().container(record_.id);
   std::vector<PortMapping> ports = TRY(plan_ports(spec_, image.defaults));
   if (spec_.network != "none") ports = TRY(net::choose_host_ports(ports));
@@ -138,6 +159,7 @@ Result<> Monitor::prepare_run() {
                               .image = image,
                               .kernel = kernel,
                               .directory = directory,
+                              .templates = store_->paths().templates(),
                               .channel_socket = store_->paths().agent_socket(record_.id),
                               .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
                               .max_vcpus = engine.availability.max_vcpus,
@@ -151,7 +173,14 @@ Result<> Monitor::prepare_run() {
   record_.engine = engine.engine->name();
   record_.accelerator = engine.availability.accelerator;
   record_.kernel = kernel.version;
+  record_.start_kind.clear();
+  // Before there is anything to be stopped: whoever wants to must see that there is somebody to ask. (What reaches the
+  // disk is written below, with the VMM's pid.)
+  save();
+  return {};
+}
 
+Result<> Monitor::run_planned() {
   TaskHandlers handlers{.on_stage =
                             [this](std::string_view name) {
                               if (name != started_stage) tell_starters({.stage = std::string(name), .error = {}});
@@ -162,19 +191,16 @@ Result<> Monitor::prepare_run() {
                         .on_output_end = {},
                         .on_stdin_writable = [this] { offer_input(); },
                         .on_end = [this](Result<channel::ExitReport> report) { ended(std::move(report)); }};
-  // Before there is anything to be stopped: whoever wants to must see that there is somebody to ask. (What reaches the
-  // disk is written below, with the VMM's pid.)
-  save();
   plan_.task.machine.held_lock = lock_->fd();
   UniqueFd gpu_lock;  // the VM's process has it from then on, and nobody else
   if (plan_.task.machine.gpu) gpu_lock = TRY(lock_gpu("container \"" + record_.name + "\""));
   plan_.task.machine.gpu_lock = gpu_lock.get();
   task_ = std::make_unique<Task>(loop_, plan_.task, std::move(handlers));
-  TRY(task_->start(*engine.engine));
+  TRY(task_->start(*engine_));
   record_.pid = task_->pid();
   offer_input();
-  // While the guest boots: it has not written anything yet. The folder first: no record without one. What cannot be
-  // recorded must not run: nobody would know that it does.
+  // While the guest boots, or is restored: it has not written anything yet. The folder first: no record without one.
+  // What cannot be recorded must not run: nobody would know that it does.
   TRY(sync_container(store_->paths(), record_.id));
   return write_record(true);
 }
@@ -182,6 +208,8 @@ Result<> Monitor::prepare_run() {
 void Monitor::started() {
   ever_ran_ = true;
   record_.started_ns = wall_clock_ns();
+  record_.pid = task_->pid();  // that of a restore which failed was another's
+  record_.start_kind = task_->restored() ? "warm" : "cold";
   phase_ = Phase::running;
   record_.state = "running";
   save(true);  // who is told that it runs is told the truth after a power cut, too: that it did

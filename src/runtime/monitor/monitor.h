@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -61,7 +62,9 @@ class Monitor {
   // ---- Its life.
   void begin_run_soon();
   void begin_run();
-  Result<> prepare_run();
+  Result<> plan_run();
+  Result<> run_planned();
+  void run_or_fail(const Result<>& planned);
   void started();
   void ended(Result<channel::ExitReport> report);
   void record_end(const Result<channel::ExitReport>& report);
@@ -119,6 +122,9 @@ class Monitor {
   std::optional<LogWriter> log_;
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<ControlServer> server_;
+  vm::Engine* engine_ = nullptr;
+  std::optional<CancelToken> cancel_preparation_;
+  std::jthread preparation_;  // of the engine, before there is a task
   std::unique_ptr<Task> task_;
   std::unique_ptr<HealthChecker> health_;
   RestartDecision restart_;

@@ -188,7 +188,7 @@ StreamHandlers Monitor::attach_input(const Asker& asker) {
 }
 
 void Monitor::offer_input() {
-  if (!task_) return;
+  if (!task_ || !task_->takes_input()) return;
   for (const auto& input : std::vector(inputs_)) {
     size_t taken = input->held.empty() ? 0 : task_->write_stdin(std::as_bytes(std::span(input->held)));
     input->held.erase(0, taken);
@@ -281,6 +281,7 @@ void Monitor::stop(const StopRequest& request) {
       loop_.cancel(*std::exchange(timer_, std::nullopt));
       return restart_requested_ ? begin_run() : finish();
     case Phase::starting:
+      if (cancel_preparation_) cancel_preparation_->cancel();
       if (task_) task_->abort({Errc::cancelled, "start " + shown() + ": it was stopped meanwhile", "", 0});
       return;
     case Phase::running:
@@ -324,7 +325,7 @@ void Monitor::kill(const Asker& asker, std::string_view text) {
   bool wants_end = ends || *signal == SIGTERM || *signal == SIGINT || *signal == SIGHUP;
   if (wants_end && (phase_ == Phase::between || (phase_ == Phase::starting && !task_))) {  // before it has begun
     stop_requested_ = true;
-    if (timer_) stop({});
+    if (timer_ || phase_ == Phase::starting) stop({});
     return answer(asker, 200);
   }
   if (phase_ == Phase::starting && task_ && wants_end) {

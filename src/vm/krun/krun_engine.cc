@@ -64,6 +64,9 @@ class KrunMachine final : public Machine {
   int exit_event() const override { return child_.pollable(); }
   Channel take_channel() override { return {.fd = std::move(listener_), .listens = true}; }
   UniqueFd take_console() override { return std::move(console_); }
+  int restore_event() const override { return -1; }
+  Result<bool> go_on() override { return true; }
+  std::optional<Restored> restored() const override { return std::nullopt; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<std::string> reap() override {

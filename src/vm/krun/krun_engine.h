@@ -12,6 +12,8 @@ class KrunEngine final : public Engine {
   Availability probe() const override;
   Result<std::string> ask_version() const override;
   Result<GuestKernel> find_kernel(const std::filesystem::path& cache) const override;
+  // libkrun can save no VM.
+  std::function<Result<>(const CancelToken&)> preparation(const MachineSpec&) const override { return nullptr; }
   Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) override;
 };
 

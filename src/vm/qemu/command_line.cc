@@ -12,6 +12,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr const char* memory_backend = "memory";
+
 bool is_x86(const QemuTarget& target) { return target.arch == "amd64"; }
 
 std::string machine_option(const QemuTarget& target, const GuestKernel& kernel) {
@@ -51,7 +53,9 @@ json file_node(const std::filesystem::path& path, const Disk& disk) {
   return node;
 }
 
-json block_node(const MachineSpec& spec, const Disk& disk) {
+json block_node(const MachineSpec& spec, const Disk& disk, std::optional<QemuTemplate> use) {
+  if (use == QemuTemplate::saved)  // its agent leaves them before it is saved
+    return {{"driver", "null-co"}, {"node-name", disk.serial}, {"read-only", disk.read_only}, {"read-zeroes", true}};
   bool joined = disk.extents.size() != 1;
   json node = {{"driver", joined ? "vmdk" : "raw"},
                {"node-name", disk.serial},
@@ -62,10 +66,11 @@ json block_node(const MachineSpec& spec, const Disk& disk) {
   return node;
 }
 
-void add_disk(std::vector<std::string>& argv, const MachineSpec& spec, const Disk& disk) {
+void add_disk(std::vector<std::string>& argv, const json& node) {
+  std::string name = node["node-name"].get<std::string>();
   // werror: by default QEMU stops the VM when the host's disk is full, and waits for somebody who is not there.
-  argv.insert(argv.end(), {"-blockdev", block_node(spec, disk).dump(), "-device",
-                           fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", disk.serial)});
+  argv.insert(argv.end(), {"-blockdev", node.dump(), "-device",
+                           fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", name)});
 }
 
 std::string forward_rule(const UserNetwork& network, const PortForward& forward) {
@@ -80,6 +85,17 @@ void add_network(std::vector<std::string>& argv, const UserNetwork& network) {
   argv.insert(argv.end(), {"-netdev", netdev, "-device", "virtio-net-device,netdev=net0,mac=" + network.mac});
 }
 
+void add_template(std::vector<std::string>& argv, const MachineSpec& spec, QemuTemplate use) {
+  json memory = {{"qom-type", "memory-backend-file"},
+                 {"id", memory_backend},
+                 {"mem-path", fmt::format("/dev/fd/{}", qemu_memory_fd)},
+                 {"size", spec.memory_bytes >> 20 << 20},
+                 {"share", use == QemuTemplate::saved}};
+  argv.insert(argv.end(), {"-object", memory.dump(), "-chardev", fmt::format("socket,id=qmp,fd={}", qemu_monitor_fd),
+                           "-mon", "chardev=qmp,mode=control"});
+  if (use == QemuTemplate::restored) argv.insert(argv.end(), {"-incoming", "defer"});
+}
+
 }  // namespace
 
 std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words) {
@@ -90,13 +106,24 @@ std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_
   return std::nullopt;
 }
 
-std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec) {
+Json qemu_template_capabilities() {
+  return {{"capabilities",
+           {{{"capability", "x-ignore-shared"}, {"state", true}}, {{"capability", "events"}, {"state", true}}}}};
+}
+
+std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec,
+                                           std::optional<QemuTemplate> use) {
+  std::string machine = machine_option(target, spec.kernel);
+  if (use) machine += fmt::format(",memory-backend={}", memory_backend);
+  std::string kernel_words = kernel_command_line(target, spec.kernel);
+  // The kernel hands these on to the agent: for a VM that will be saved.
+  if (use) kernel_words += spec.network ? " leave-disks load-network" : " leave-disks";
   std::vector<std::string> argv = {
       target.program,
       "-name",
       "diatom-" + spec.id.substr(0, 12),
       "-machine",
-      machine_option(target, spec.kernel),
+      machine,
       "-accel",
       target.accelerator,
       "-cpu",
@@ -115,7 +142,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "-kernel",
       spec.kernel.image.string(),
       "-append",
-      kernel_command_line(target, spec.kernel),
+      kernel_words,
       "-chardev",
       fmt::format("socket,id=console,fd={}", qemu_console_fd),
       "-chardev",
@@ -123,18 +150,19 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       "-device",
       "virtio-serial-device",
       "-device",
-      "virtserialport,chardev=channel,name=diatom.agent",
+      fmt::format("virtserialport,chardev=channel,name=diatom.agent,id={}", qemu_channel_device),
   };
   if (spec.kernel.agent_disk.empty())
     argv.insert(argv.end(), {"-initrd", spec.kernel.initramfs.string()});
   else
-    add_disk(argv, spec, {.serial = "agent", .extents = {{spec.kernel.agent_disk, 0}}});
+    add_disk(argv, block_node(spec, {.serial = "agent", .extents = {{spec.kernel.agent_disk, 0}}}, std::nullopt));
   if (spec.kernel.has_serial)
     argv.insert(argv.end(), {"-serial", "chardev:console"});
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
-  for (const Disk& disk : spec.disks) add_disk(argv, spec, disk);
+  for (const Disk& disk : spec.disks) add_disk(argv, block_node(spec, disk, use));
   if (spec.network) add_network(argv, *spec.network);
+  if (use) add_template(argv, spec, *use);
   return argv;
 }
 

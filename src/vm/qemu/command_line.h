@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "vm/machine_spec.h"
 
 namespace diatom::vm {
@@ -12,7 +13,12 @@ namespace diatom::vm {
 // Descriptors that the QEMU process inherits, by the number that they have there.
 inline constexpr int qemu_channel_fd = 3;
 inline constexpr int qemu_console_fd = 4;
-inline constexpr int qemu_lock_fd = 5;  // only held
+inline constexpr int qemu_lock_fd = 5;     // only held
+inline constexpr int qemu_monitor_fd = 6;  // QEMU's own, of a template or of a VM that is restored from one
+inline constexpr int qemu_state_fd = 7;    // the devices' state, of one that is restored
+inline constexpr int qemu_memory_fd = 8;   // the file that is its memory, of both
+// What QMP calls the guest channel.
+inline constexpr const char* qemu_channel_device = "agent";
 
 struct QemuTarget {
   std::string program;      // path of qemu-system-…
@@ -21,9 +27,17 @@ struct QemuTarget {
   uint64_t tsc_khz = 0;     // of this host's time stamp counter; 0 = the guest finds out
 };
 
+// A VM whose memory is a file: a template, booted to be saved, with null devices for disks; or one that is restored
+// from it, with a private mapping of that file and disks of its own. It waits for QMP's migrate-incoming, and runs
+// then.
+enum class QemuTemplate { saved, restored };
+// QMP's migrate-set-capabilities for both: the state is without the memory.
+Json qemu_template_capabilities();
+
 // The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
 // its VMDK descriptor (vm/vmdk.h).
-std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec);
+std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec,
+                                           std::optional<QemuTemplate> use = std::nullopt);
 
 // The one that QEMU could not set up, by the last words of its process.
 std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words);

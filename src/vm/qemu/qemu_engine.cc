@@ -1,6 +1,7 @@
 #include "vm/qemu/qemu_engine.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 
 #include <cstdlib>
@@ -10,27 +11,68 @@
 #include "base/platform/platform.h"
 #include "base/tsc.h"
 #include "vm/qemu/command_line.h"
+#include "vm/qemu/qmp.h"
+#include "vm/qemu/template.h"
 #include "vm/vmdk.h"
 
 namespace diatom::vm {
 
 namespace {
 
+using namespace std::chrono_literals;
+
+// For QEMU to end in, whose state did not suit it.
+constexpr auto last_moment = 200ms;
+
 fs::path log_path(const MachineSpec& spec) { return spec.directory / "vmm.log"; }
+
+// On the way from a template: all has been said to QEMU, and what is left is to hear that the VM runs.
+struct Restore {
+  QmpClient qmp;
+  Template from;
+  int64_t waited_ns;
+};
 
 class QemuMachine final : public Machine {
  public:
   QemuMachine(Child child, UniqueFd channel, UniqueFd console, MachineSpec spec)
       : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), spec_(std::move(spec)) {}
 
+  void restore(Restore restore) { restore_.emplace(std::move(restore)); }
+
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
   Channel take_channel() override { return {std::move(channel_)}; }
   UniqueFd take_console() override { return std::move(console_); }
+  int restore_event() const override { return restore_ ? restore_->qmp.fd() : -1; }
+  std::optional<Restored> restored() const override { return restored_; }
   void kill() override { child_.kill(SIGKILL); }
 
-  Result<std::string> reap() override {
-    ExitStatus status = TRY(child_.wait());
+  Result<bool> go_on() override {
+    auto runs = restore_->qmp.find_event("RESUME", [](const Json&) -> Result<bool> { return true; });
+    if (runs && !*runs) return false;
+    Restore ended = std::move(*std::exchange(restore_, std::nullopt));
+    if (runs) {
+      restored_ = {.clock_ns = **runs, .waited_ns = ended.waited_ns};
+      return true;
+    }
+    auto status = TRY(child_.wait_for(last_moment));
+    // By the kernel, which was short of memory, or by a person: it is not the template's fault.
+    if (status && status->signal == SIGKILL) return fail(Errc::guest, "restore VM: QEMU was killed");
+    if (!status) {
+      kill();
+      status = TRY(child_.wait());
+    }
+    std::string words = TRY(last_words(*status));
+    std::string why = "restore VM: " + runs.error().message + (words.empty() ? "" : ": " + words);
+    ended.from.reject(why);
+    return fail(Errc::start_failed, std::move(why));
+  }
+
+  Result<std::string> reap() override { return last_words(TRY(child_.wait())); }
+
+ private:
+  Result<std::string> last_words(const ExitStatus& status) {
     std::string words = read_file(log_path(spec_), 64 << 10).value_or("");
     while (!words.empty() && words.back() == '\n') words.pop_back();
     if (auto forward = refused_forward(spec_, words))
@@ -43,11 +85,12 @@ class QemuMachine final : public Machine {
     return words;
   }
 
- private:
   Child child_;
   UniqueFd channel_;
   UniqueFd console_;
   MachineSpec spec_;
+  std::optional<Restore> restore_;
+  std::optional<Restored> restored_;
 };
 
 std::optional<std::string> qemu_program() {
@@ -76,6 +119,58 @@ std::string version_of(const std::string& words) {
   if (begin == std::string::npos) return "";
   begin += before.size();
   return words.substr(begin, words.find_first_of(" \n", begin) - begin);
+}
+
+Result<QemuTarget> find_target() {
+  auto program = qemu_program();
+  if (!program) return fail(Errc::engine_unavailable, "boot VM: " + QemuEngine().probe().reason);
+  return QemuTarget{.program = *program,
+                    .arch = platform::host_info().arch,
+                    .accelerator = accelerator(platform::probe_virtualisation()),
+                    .tsc_khz = tsc_khz()};
+}
+
+// QEMU cannot save a VM of Hypervisor.framework's.
+std::optional<Template> find_template(const QemuTarget& target, const MachineSpec& spec) {
+  if (spec.templates.empty() || target.accelerator == "hvf") return std::nullopt;
+  return Template::find(target, spec).value_or(std::nullopt);
+}
+
+Result<std::unique_ptr<QemuMachine>> start(const QemuTarget& target, const MachineSpec& spec,
+                                           std::optional<QemuTemplate> use,
+                                           const std::vector<std::pair<int, int>>& fds) {
+  platform::SocketPair channel = TRY(platform::make_socket_pair());
+  platform::SocketPair console = TRY(platform::make_socket_pair());
+  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
+  ChildOptions options;
+  options.argv = qemu_command_line(target, spec, use);
+  options.inherit_environment = false;
+  options.fds = {{log_fd.get(), 1},
+                 {log_fd.get(), 2},
+                 {channel.theirs.get(), qemu_channel_fd},
+                 {console.theirs.get(), qemu_console_fd}};
+  options.fds.insert(options.fds.end(), fds.begin(), fds.end());
+  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
+  options.new_process_group = true;
+  Child child = TRY(Child::spawn(options));
+  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);
+}
+
+// All is said at once: QEMU does one after the other, and ends when the state does not suit it.
+Result<std::unique_ptr<Machine>> restore(const QemuTarget& target, const MachineSpec& spec, Template from,
+                                         const Template::Opened& opened) {
+  platform::SocketPair monitor = TRY(platform::make_socket_pair());
+  auto machine = TRY(start(target, spec, QemuTemplate::restored,
+                           {{monitor.theirs.get(), qemu_monitor_fd},
+                            {opened.state.get(), qemu_state_fd},
+                            {opened.memory.get(), qemu_memory_fd}}));
+  QmpClient qmp(std::move(monitor.ours), {});
+  for (const auto& [command, arguments] : {std::pair<std::string_view, Json>{"qmp_capabilities", Json::object()},
+                                           {"migrate-set-capabilities", qemu_template_capabilities()},
+                                           {"migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}}})
+    if (!qmp.send(command, arguments)) break;  // it has ended: go_on() finds that out, and why
+  machine->restore({std::move(qmp), std::move(from), opened.waited_ns});
+  return machine;
 }
 
 }  // namespace
@@ -107,36 +202,28 @@ Result<std::string> QemuEngine::ask_version() const {
 
 Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { return find_guest_kernel(cache); }
 
+std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& spec) const {
+  auto target = find_target();
+  auto wanted = target ? find_template(*target, spec) : std::nullopt;
+  if (!wanted || wanted->is_settled()) return nullptr;
+  return [target = std::move(*target), wanted = std::move(*wanted), spec](const CancelToken& cancel) {
+    return wanted.build(target, spec, cancel);
+  };
+}
+
 Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
-  auto program = qemu_program();
-  if (!program) return fail(Errc::engine_unavailable, "boot VM: " + probe().reason);
+  QemuTarget target = TRY(find_target());
   if (spec.host_sockets)
     return fail(Errc::unsupported, "use network \"tsi\": QEMU has no such thing", "use --engine krun, or leave it out");
   if (spec.gpu) return fail(Errc::unsupported, "use a GPU: QEMU gives none to a VM here", "use --engine krun");
-  QemuTarget target{.program = *program,
-                    .arch = platform::host_info().arch,
-                    .accelerator = accelerator(platform::probe_virtualisation()),
-                    .tsc_khz = tsc_khz()};
   for (const Disk& disk : spec.disks) {
     TRY(check_path(vmdk_path(spec, disk)));
     for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
   }
   TRY(write_vmdk_descriptors(spec));
-
-  platform::SocketPair channel = TRY(platform::make_socket_pair());
-  platform::SocketPair console = TRY(platform::make_socket_pair());
-  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
-  ChildOptions options;
-  options.argv = qemu_command_line(target, spec);
-  options.inherit_environment = false;
-  options.fds = {{log_fd.get(), 1},
-                 {log_fd.get(), 2},
-                 {channel.theirs.get(), qemu_channel_fd},
-                 {console.theirs.get(), qemu_console_fd}};
-  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
-  options.new_process_group = true;
-  Child child = TRY(Child::spawn(options));
-  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);
+  auto wanted = find_template(target, spec);
+  if (auto opened = wanted ? wanted->open() : std::nullopt) return restore(target, spec, std::move(*wanted), *opened);
+  return start(target, spec, std::nullopt, {});
 }
 
 }  // namespace diatom::vm

@@ -12,6 +12,7 @@ class QemuEngine final : public Engine {
   Availability probe() const override;
   Result<std::string> ask_version() const override;
   Result<GuestKernel> find_kernel(const std::filesystem::path& cache) const override;
+  std::function<Result<>(const CancelToken&)> preparation(const MachineSpec& spec) const override;
   Result<std::unique_ptr<Machine>> boot(const MachineSpec& spec) override;
 };
 

@@ -31,6 +31,13 @@ TEST(Arguments, TakeTheNicsAway) {
   EXPECT_TRUE(parse({"nic=none"}).without_nics);
 }
 
+TEST(Arguments, SayWhatATemplateDoesBeforeItIsSaved) {
+  EXPECT_TRUE(parse({"quiet", "load-network"}).load_network);
+  EXPECT_FALSE(parse({"load-network=", "network"}).load_network);
+  EXPECT_TRUE(parse({"leave-disks"}).leave_disks);
+  EXPECT_FALSE(parse({"load-network"}).leave_disks);
+}
+
 TEST(Arguments, PassOverWhatTheKernelAdds) {
   Arguments arguments = parse({"quiet", "tsi_hijack", "channel=vsock:x", "channel=vsock:", "disk=", "disk=root", ""});
   EXPECT_FALSE(arguments.vsock_port);

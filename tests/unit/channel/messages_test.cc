@@ -56,7 +56,11 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   config.shm_bytes = UINT64_MAX;
   config.cpu_quota_us = 1;
   config.pids_max = 2;
+  config.clock_ns = 1'790'000'000'123'456'789;
+  config.waited_ns = 7;
+  config.entropy = std::string("\0\xff\x80", 3);
   config.network = {.interface = "eth1",
+                    .mac = "02:00:00:00:00:07",
                     .address = "10.0.2.15",
                     .prefix = 8,
                     .gateway = "10.0.2.2",
@@ -73,6 +77,9 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   auto decoded = decode_container_config(encode(config));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->memory_max, 3U);
+  EXPECT_EQ(decoded->clock_ns, config.clock_ns);
+  EXPECT_EQ(decoded->waited_ns, config.waited_ns);
+  EXPECT_EQ(decoded->entropy, config.entropy);
   EXPECT_TRUE(decoded->init && decoded->privileged && decoded->no_new_privileges);
   ASSERT_EQ(decoded->ulimits.size(), 1U);
   EXPECT_EQ(decoded->ulimits[0].name, "nofile");

@@ -27,6 +27,7 @@ class PlanTest : public testing::Test {
                            .image = image_,
                            .kernel = kernel_,
                            .directory = "/c",
+                           .templates = "/templates",
                            .channel_socket = "/run/c.vm",
                            .upper = upper_,
                            .max_vcpus = 4,
@@ -79,6 +80,18 @@ TEST(PlanCommand, FollowsDockersTable) {
                         .exposed_ports = {}};
     EXPECT_EQ(plan_command(spec, image), one.result) << one.what;
   }
+}
+
+TEST_F(PlanTest, StartsFromATemplateUnlessItIsNotToBe) {
+  EXPECT_EQ(good().task.machine.templates, "/templates");
+  spec_.no_template = true;
+  EXPECT_TRUE(good().task.machine.templates.empty());
+}
+
+TEST_F(PlanTest, TellsTheAgentTheMacAddressThatTheDeviceMayNotHave) {
+  Plan plan = good();
+  ASSERT_TRUE(plan.task.machine.network && plan.task.container.network);
+  EXPECT_EQ(plan.task.container.network->mac, plan.task.machine.network->mac);
 }
 
 TEST_F(PlanTest, DecidesEverythingOfAPlainContainer) {

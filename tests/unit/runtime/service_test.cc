@@ -108,7 +108,7 @@ TEST(ContainerDocument, IsAReplicaOfAService) {
 TEST(ContainerDocument, IsAContainerOfItsOwnWithAllThatOneHas) {
   ContainerSpec container = parse_container_request(R"({
     "name": "one", "image": "x", "hostname": "h", "tty": true, "open_stdin": true, "stdin_once": true,
-    "read_only": true, "tmpfs": ["/run:size=1m"], "network": "none", "publish_all": true, "expose": ["80"],
+    "read_only": true, "tmpfs": ["/run:size=1m"], "network": "none", "no_template": true, "publish_all": true, "expose": ["80"],
     "dns": ["1.1.1.1"], "dns_search": ["."], "dns_options": ["ndots:1"], "extra_hosts": ["a:1.2.3.4"],
     "disk_size": "1g", "engine": "qemu", "auto_remove": true, "stop_signal": "INT", "stop_timeout": "3s",
     "log": {"max_size": "1m", "max_files": 2}, "init": true, "privileged": true, "no_new_privileges": true,
@@ -126,7 +126,7 @@ TEST(ContainerDocument, IsAContainerOfItsOwnWithAllThatOneHas) {
   EXPECT_EQ(container.pids_limit, 10u);
   EXPECT_TRUE(container.tty && container.open_stdin && container.stdin_once && container.read_only &&
               container.publish_all && container.auto_remove && container.init && container.privileged &&
-              container.no_new_privileges);
+              container.no_new_privileges && container.no_template);
 }
 
 TEST(ContainerDocument, TakesMemoryInEveryForm) {

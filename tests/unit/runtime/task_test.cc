@@ -97,6 +97,48 @@ TEST_F(MonitorTest, ReportsTheProgramsEndAndAllThatItWrote) {
   EXPECT_THAT(guest_->requests, Contains("POST /v1/shutdown"));
 }
 
+TEST_F(MonitorTest, GivesEachVmRandomBytesAndTheTimeToOneThatWasRestored) {
+  std::string before;
+  for (bool restored : {false, true}) {
+    end_.reset();
+    plan_.machine.templates = "/templates";
+    ASSERT_TRUE(run({.restored = restored, .bad_container = {}, .exit = ExitReport{}}));
+    auto config = channel::decode_container_config(guest_->container);
+    ASSERT_TRUE(config) << test::error_of(config);
+    EXPECT_GE(config->entropy.size(), 32U);
+    EXPECT_NE(config->entropy, before);
+    before = config->entropy;
+    EXPECT_EQ(config->clock_ns, restored ? 7'000 : 0);
+    EXPECT_EQ(config->waited_ns, restored ? 5 : 0);
+  }
+}
+
+TEST_F(MonitorTest, BootsAVmThatCouldNotBeRestored) {
+  plan_.machine.templates = "/templates";
+  auto end = run({.restore_error = Errc::start_failed, .bad_container = {}, .exit = ExitReport{}});
+  ASSERT_TRUE(end) << test::error_of(end);
+  EXPECT_THAT(guest_->boots, ElementsAre("restore", "boot"));
+  EXPECT_THAT(stages_, ElementsAre("vmm", "agent", "started", "exited"));
+  EXPECT_EQ(channel::decode_container_config(guest_->container)->clock_ns, 0);
+}
+
+TEST_F(MonitorTest, DoesNotBootAVmWhosePortIsTaken) {
+  plan_.machine.templates = "/templates";
+  auto end = run({.restore_error = Errc::already_exists, .bad_container = {}, .exit = ExitReport{}});
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Errc::already_exists);
+  EXPECT_THAT(guest_->boots, ElementsAre("restore"));
+}
+
+TEST_F(MonitorTest, DoesNotBootAVmThatSomebodyHasKilled) {
+  plan_.machine.templates = "/templates";
+  auto end = run({.restore_error = Errc::guest, .bad_container = {}, .exit = ExitReport{}});
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Errc::start_failed);
+  EXPECT_THAT(end.error().message, HasSubstr("its VM ended unexpectedly"));
+  EXPECT_THAT(guest_->boots, ElementsAre("restore"));
+}
+
 TEST_F(MonitorTest, DoesNotWaitForADiskThatNobodyWillRead) {
   plan_.keep_disk = false;
   ASSERT_TRUE(run({.bad_container = {}, .exit = ExitReport{}}));

@@ -25,7 +25,7 @@ TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
   ASSERT_TRUE(database) << test::error_of(database);
   EXPECT_EQ(scalar(*database, "PRAGMA journal_mode"), "wal");
   EXPECT_EQ(scalar(*database, "PRAGMA foreign_keys"), "1");
-  EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "4");
+  EXPECT_EQ(scalar(*database, "PRAGMA user_version"), "5");
   EXPECT_EQ(scalar(*database, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"), "10");
   EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
 }

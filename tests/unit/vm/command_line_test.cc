@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "vm/qemu/template.h"
 #include "vm/vmdk.h"
+
 namespace diatom::vm {
 namespace {
 
 using testing::Contains;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -134,6 +137,48 @@ TEST(QemuCommandLine, GivesTheGuestOneNicOnAUserModeNetworkWithItsPorts) {
 
 TEST(QemuCommandLine, HasNoNicWithoutANetwork) {
   EXPECT_THAT(qemu_command_line(emulated(), example()), Not(Contains("-netdev")));
+}
+
+constexpr auto saved = QemuTemplate::saved;
+constexpr auto restored = QemuTemplate::restored;
+
+TEST(QemuCommandLine, BootsATemplateWithMemoryInAFileAndWithoutDisks) {
+  auto argv = qemu_command_line(emulated(), example(), saved);
+  EXPECT_THAT(value_of(argv, "-machine"), HasSubstr(",memory-backend=memory"));
+  EXPECT_EQ(value_of(argv, "-object"), R"({"id":"memory","mem-path":"/dev/fd/8","qom-type":)"
+                                       R"("memory-backend-file","share":true,"size":536870912})");
+  EXPECT_EQ(value_of(argv, "-mon"), "chardev=qmp,mode=control");
+  EXPECT_EQ(value_of(argv, "-blockdev", 1),
+            R"({"driver":"null-co","node-name":"upper","read-only":false,"read-zeroes":true})");
+  EXPECT_THAT(argv, Not(Contains("-incoming")));
+}
+
+TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
+  auto argv = qemu_command_line(emulated(), example(), restored);
+  EXPECT_THAT(value_of(argv, "-object"), HasSubstr(R"("share":false)"));
+  EXPECT_THAT(value_of(argv, "-blockdev", 1), HasSubstr("/c/upper"));
+  EXPECT_EQ(value_of(argv, "-incoming"), "defer");
+}
+
+TEST(QemuCommandLine, TellsTheAgentOfATemplateWhatToDoBeforeItIsSaved) {
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network(), saved), "-append"),
+              EndsWith(" leave-disks load-network"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved), "-append"), EndsWith(" leave-disks"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network()), "-append"),
+              AllOf(Not(HasSubstr("network")), Not(HasSubstr("disks"))));
+}
+
+// But for the memory and the disks, a VM must have the devices that its template had.
+TEST(QemuCommandLine, GivesATemplateTheDevicesOfWhatIsRestoredFromIt) {
+  auto devices = [](const std::vector<std::string>& argv) {
+    std::vector<std::string> list;
+    for (size_t i = 0; i + 1 < argv.size(); ++i)
+      if (argv[i] == "-device") list.push_back(argv[i + 1].substr(0, argv[i + 1].find(",mac=")));
+    return list;
+  };
+  MachineSpec spec = example_with_network();
+  EXPECT_EQ(devices(qemu_command_line(emulated(), template_spec(spec), saved)),
+            devices(qemu_command_line(emulated(), spec, restored)));
 }
 
 TEST(RefusedForward, IsTheOneThatQemuNames) {

@@ -18,6 +18,7 @@ class FakeEngine final : public Engine {
   }
   Result<std::string> ask_version() const override { return "1"; }
   Result<GuestKernel> find_kernel(const std::filesystem::path&) const override { return GuestKernel(); }
+  std::function<Result<>(const CancelToken&)> preparation(const MachineSpec&) const override { return nullptr; }
   Result<std::unique_ptr<Machine>> boot(const MachineSpec&) override { return fail(Errc::internal, "not here"); }
   mutable int probes = 0;
 

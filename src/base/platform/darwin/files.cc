@@ -51,6 +51,7 @@ Result<> clone_file(const std::filesystem::path& from, const std::filesystem::pa
 }
 
 timespec modified_at(const struct stat& status) { return status.st_mtimespec; }
+timespec changed_at(const struct stat& status) { return status.st_ctimespec; }
 
 DeviceNumber device_number(dev_t device) {
   auto bits = static_cast<uint32_t>(device);

@@ -57,6 +57,12 @@ HostInfo host_info() {
   return info;
 }
 
+std::string host_start_id() {
+  char text[64] = {};
+  size_t size = sizeof text - 1;
+  return ::sysctlbyname("kern.bootsessionuuid", text, &size, nullptr, 0) == 0 ? text : "";
+}
+
 // Any user may use it. The program that makes the VM must have been signed with the entitlement
 // com.apple.security.hypervisor, which is seen when it tries.
 Virtualisation probe_virtualisation() {

@@ -203,6 +203,7 @@ ssize_t splice(int from_pipe, int to, size_t bytes) {
 }
 
 timespec modified_at(const struct stat& status) { return status.st_mtim; }
+timespec changed_at(const struct stat& status) { return status.st_ctim; }
 DeviceNumber device_number(dev_t device) { return {gnu_dev_major(device), gnu_dev_minor(device)}; }
 dev_t make_device(DeviceNumber number) { return gnu_dev_makedev(number.major, number.minor); }
 
@@ -271,6 +272,8 @@ HostInfo host_info() {
   if (::sysinfo(&memory) == 0) info.memory_bytes = static_cast<uint64_t>(memory.totalram) * memory.mem_unit;
   return info;
 }
+
+std::string host_start_id() { return read_file("/proc/sys/kernel/random/boot_id", 256).value_or(""); }
 
 Virtualisation probe_virtualisation() {
   Virtualisation kvm{.usable = false, .name = "kvm", .reason = {}};

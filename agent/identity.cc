@@ -1,0 +1,60 @@
+#include "identity.h"
+
+#include <fcntl.h>
+#include <linux/random.h>
+#include <sys/ioctl.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "base/file.h"
+
+namespace diatom::agent {
+
+namespace {
+
+constexpr int64_t ns_per_second = 1'000'000'000;
+
+int64_t waiting_since_ns = 0;
+
+int64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * ns_per_second + now.tv_nsec;
+}
+
+// The VM's own clock stood still while it was saved: what it shows beyond `waited_ns` has passed since `clock_ns`.
+Result<> set_clock(int64_t clock_ns, int64_t waited_ns) {
+  int64_t since = std::max<int64_t>(monotonic_ns() - waiting_since_ns - waited_ns, 0);
+  if (clock_ns > INT64_MAX - since) return fail(Errc::invalid_argument, "set the clock: to a time that there is not");
+  int64_t now_ns = clock_ns + since;
+  timespec now{.tv_sec = now_ns / ns_per_second, .tv_nsec = now_ns % ns_per_second};
+  if (::clock_settime(CLOCK_REALTIME, &now) < 0) return fail_errno("set the clock");
+  return {};
+}
+
+Result<> feed_entropy(std::string_view entropy) {
+  UniqueFd random = TRY(open_file("/dev/random", O_WRONLY));
+  std::vector<int> pool((sizeof(rand_pool_info) + entropy.size() + sizeof(int) - 1) / sizeof(int));
+  pool[0] = static_cast<int>(entropy.size() * 8);  // rand_pool_info: entropy_count, buf_size, buf
+  pool[1] = static_cast<int>(entropy.size());
+  std::memcpy(&pool[2], entropy.data(), entropy.size());
+  if (::ioctl(random.get(), RNDADDENTROPY, pool.data()) < 0) return fail_errno("add entropy");
+  // The key in use is still the template's. A kernel that was not ready before has just made itself one.
+  if (::ioctl(random.get(), RNDRESEEDCRNG, nullptr) < 0) return fail_errno("reseed the kernel's random numbers");
+  return {};
+}
+
+}  // namespace
+
+void begin_waiting() { waiting_since_ns = monotonic_ns(); }
+
+Result<> take_identity(const channel::ContainerConfig& config) {
+  if (config.clock_ns > 0) TRY(set_clock(config.clock_ns, config.waited_ns));
+  return config.entropy.empty() ? Result<>() : feed_entropy(config.entropy);
+}
+
+}  // namespace diatom::agent

@@ -1,0 +1,293 @@
+#include "vm/qemu/template.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/platform/platform.h"
+#include "vm/engine.h"
+#include "vm/qemu/qmp.h"
+#include "vm/qemu/template_files.h"
+
+namespace diatom::vm {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr size_t start_digits = 8;
+constexpr size_t shape_digits = 8;
+constexpr size_t key_digits = 24;
+constexpr auto boot_deadline = 60s;
+constexpr auto end_deadline = 10s;
+constexpr size_t most_templates = 8;  // some 110 MiB each: the one that was used longest ago makes room
+// What a kernel writes to its memory while it boots: some 100 MiB, and 1/64 of the memory to keep books about it. Where
+// the disk had no more, QEMU would end by SIGBUS, and other things by ENOSPC.
+constexpr uint64_t booted_bytes = 256ULL << 20;
+constexpr uint64_t memory_per_book = 32;
+
+Result<std::string> identity(const fs::path& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) < 0) return fail_errno("look at " + path.string());
+  timespec changed = platform::changed_at(status);
+  return fmt::format("{}:{}:{}.{:09}\n", path.string(), status.st_size, changed.tv_sec, changed.tv_nsec);
+}
+
+TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
+  TemplateRecord record;
+  record.vcpus = spec.vcpus;
+  record.memory_bytes = spec.memory_bytes;
+  record.network = spec.network.has_value();
+  record.upper = spec.disks.size() > 1;
+  record.kernel = spec.kernel.version;
+  record.accelerator = target.accelerator;
+  record.created_ns = wall_clock_ns();
+  return record;
+}
+
+Result<bool> any(const Json&) { return true; }
+
+bool has(const Json& data, const char* name, const Json& value) {
+  auto found = data.find(name);
+  return found != data.end() && *found == value;
+}
+
+// What it was asked to be. One of the same shape and another key is of an older QEMU, kernel or agent.
+std::string shape_of(const QemuTarget& target, const MachineSpec& spec) {
+  std::string text = target.program + "\n" + target.accelerator + "\n" + spec.kernel.image.string() + "\n";
+  text += fmt::format("{} {} {}", spec.vcpus, spec.memory_bytes, spec.network.has_value());
+  for (const Disk& disk : spec.disks) text += " " + disk.serial;
+  return sha256_hex(text);
+}
+
+Result<> check_room(const fs::path& templates, const MachineSpec& spec) {
+  struct statvfs space{};
+  if (::statvfs(templates.c_str(), &space) < 0) return fail_errno("look for room in " + templates.string());
+  uint64_t wanted = std::min(booted_bytes + spec.memory_bytes / memory_per_book, spec.memory_bytes);
+  if (uint64_t{space.f_bavail} * space.f_frsize >= wanted) return {};
+  return fail(Errc::start_failed,
+              fmt::format("make template: {} has less than {} MiB left", templates.string(), wanted >> 20));
+}
+
+Result<uint64_t> remove_files(const fs::path& folder) {
+  uint64_t freed = disk_bytes(folder) + disk_bytes(folder.string() + ".new");
+  TRY(remove_tree(template_lock(folder)));  // whoever waits for it locks a new one
+  for (const char* suffix : {"", ".new", ".failed"}) TRY(remove_tree(folder.string() + suffix));
+  return freed;
+}
+
+// Empty: it is being made.
+Result<std::optional<uint64_t>> try_remove(const fs::path& folder) {
+  auto lock = TRY(FileLock::try_acquire(template_lock(folder)));
+  if (!lock) return std::nullopt;
+  return TRY(remove_files(folder));
+}
+
+int64_t used_ns(const fs::path& folder) {
+  struct stat status{};
+  if (::stat(folder.c_str(), &status) < 0) return 0;
+  timespec time = platform::modified_at(status);
+  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
+
+MachineSpec template_spec(const MachineSpec& spec) {
+  MachineSpec wanted;
+  wanted.id = "template";
+  wanted.vcpus = spec.vcpus;
+  wanted.memory_bytes = spec.memory_bytes;
+  wanted.kernel = spec.kernel;
+  for (const Disk& disk : spec.disks)
+    wanted.disks.push_back({.serial = disk.serial, .extents = {}, .read_only = disk.read_only});
+  if (spec.network) {
+    wanted.network = spec.network;
+    wanted.network->mac = "02:00:00:00:00:01";
+    wanted.network->forwards.clear();
+  }
+  return wanted;
+}
+
+Result<std::string> template_key(const QemuTarget& target, const MachineSpec& spec) {
+  QemuTarget measured = target;
+  measured.tsc_khz = 0;  // no two measurements are the same
+  std::string text = fmt::format("format {}\n", template_format);
+  for (const auto& word : qemu_command_line(measured, template_spec(spec), QemuTemplate::saved)) text += word + "\n";
+  for (const fs::path& path :
+       {fs::path(target.program), spec.kernel.image, spec.kernel.initramfs, spec.kernel.agent_disk})
+    if (!path.empty()) text += TRY(identity(path));
+  return sha256_hex(text);
+}
+
+Result<std::optional<Template>> Template::find(const QemuTarget& target, const MachineSpec& spec) {
+  // What was not written out before a power cut, and what a CPU of another kind would make of it, is no question: a
+  // template is of one run of the host's kernel.
+  std::string host_start = platform::host_start_id();
+  if (host_start.empty()) return std::nullopt;
+  std::string name = fmt::format("{}{}-{}-", template_prefix, sha256_hex(host_start).substr(0, start_digits),
+                                 shape_of(target, spec).substr(0, shape_digits));
+  std::string key = TRY(template_key(target, spec));
+  return Template(spec.templates / (name + key.substr(0, key_digits)), name.size());
+}
+
+bool Template::is_settled() const {
+  if (open_template(folder_)) return true;
+  auto failure = find_failure(folder_);
+  return failure && wall_clock_ns() < failure->retry_ns;
+}
+
+std::optional<Template::Opened> Template::open() const {
+  auto files = open_template(folder_);
+  if (!files) return std::nullopt;
+  ::utimensat(AT_FDCWD, folder_.c_str(), nullptr, 0);  // when it was used
+  return Opened{std::move(files->state), std::move(files->memory), files->record.waited_ns};
+}
+
+void Template::reject(const std::string& why) const {
+  spoil_template(folder_);
+  record_failure(folder_, why);
+}
+
+Result<> Template::build(const QemuTarget& target, const MachineSpec& spec, const CancelToken& cancel) const {
+  TRY(make_directories(folder_.parent_path()));
+  FileLock lock = TRY(FileLock::acquire(template_lock(folder_), [&] { return cancel.check(); }));
+  if (is_settled()) return {};
+  make_room();
+  auto made = make(target, spec, cancel);
+  if (made) ::unlink(template_failure(folder_).c_str());
+  if (!made && made.error().code != Errc::cancelled) record_failure(folder_, made.error().message);
+  return made;
+}
+
+Result<> Template::make(const QemuTarget& target, const MachineSpec& spec, const CancelToken& cancel) const {
+  TRY(check_room(folder_.parent_path(), spec));
+  fs::path folder = folder_.string() + ".new";
+  TRY(remove_tree(folder));  // of one that was killed
+  TRY(make_directories(folder));
+  TemporaryPath undo(folder);
+  UniqueFd memory = TRY(open_file(template_memory(folder), O_RDWR | O_CREAT | O_EXCL));
+  UniqueFd state = TRY(open_file(template_state(folder), O_RDWR | O_CREAT | O_EXCL));
+  UniqueFd log_fd = TRY(open_file(folder / "vmm.log", O_RDWR | O_CREAT | O_TRUNC));
+  platform::SocketPair channel = TRY(platform::make_socket_pair());
+  platform::SocketPair console = TRY(platform::make_socket_pair());
+  platform::SocketPair monitor = TRY(platform::make_socket_pair());
+  ChildOptions options;
+  options.argv = qemu_command_line(target, template_spec(spec), QemuTemplate::saved);
+  options.inherit_environment = false;
+  options.fds = {{log_fd.get(), 1},
+                 {log_fd.get(), 2},
+                 {channel.theirs.get(), qemu_channel_fd},
+                 {console.theirs.get(), qemu_console_fd},
+                 {monitor.theirs.get(), qemu_monitor_fd},
+                 {memory.get(), qemu_memory_fd}};
+  options.new_process_group = true;
+  Child child = TRY(Child::spawn(options));
+  for (auto* pair : {&channel, &console, &monitor}) pair->theirs.reset();
+
+  QmpClient qmp(std::move(monitor.ours), QmpClient::Clock::now() + boot_deadline, &cancel);
+  TemplateRecord record = describe(target, spec);
+  auto save = [&]() -> Result<> {
+    TRY(qmp.send("qmp_capabilities", Json::object()));
+    TRY(qmp.send("migrate-set-capabilities", qemu_template_capabilities()));
+    int64_t waits = TRY(qmp.await_event("VSERPORT_CHANGE", [](const Json& data) -> Result<bool> {
+      return has(data, "id", qemu_channel_device) && has(data, "open", true);
+    }));
+    TRY(qmp.give("state", state.get()));
+    TRY(qmp.send("migrate", {{"uri", "fd:state"}}));
+    record.waited_ns = std::max<int64_t>(TRY(qmp.await_event("STOP", any)) - waits, 0);
+    static_cast<void>(TRY(qmp.await_event("MIGRATION", [](const Json& data) -> Result<bool> {
+      if (has(data, "status", "failed")) return fail(Errc::start_failed, "save VM: QEMU has failed to");
+      return has(data, "status", "completed");
+    })));
+    // What the agent has said would be missing from whatever is restored.
+    pollfd said{channel.ours.get(), POLLIN, 0};
+    if (::poll(&said, 1, 0) != 0) return fail(Errc::start_failed, "save VM: its agent did not wait to be spoken to");
+    return qmp.send("quit", Json::object());
+  };
+  if (auto saved = save(); !saved) {
+    child.kill(SIGKILL);
+    [[maybe_unused]] auto ended = child.wait();
+    std::string words = read_file(folder / "vmm.log", 64 << 10).value_or("");
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+    return fail(saved.error().code, "make template: " + saved.error().message + (words.empty() ? "" : ": " + words));
+  }
+  if (!TRY(child.wait_for(end_deadline))) return fail(Errc::timeout, "make template: QEMU does not end");
+
+  ::unlink((folder / "vmm.log").c_str());
+  TRY(record_template(folder, record));
+  TRY(remove_tree(folder_));  // one that was damaged
+  if (::rename(folder.c_str(), folder_.c_str()) < 0) return fail_errno("rename to " + folder_.string());
+  undo.keep();
+  return {};
+}
+
+// What an earlier run of the host's has left, what is of an older QEMU, kernel or agent, and what is too much. A wish:
+// what is in the way is nobody's trouble who wants a VM.
+void Template::make_room() const {
+  fs::path templates = folder_.parent_path();
+  std::string own = folder_.filename();
+  std::string_view start = std::string_view(own).substr(0, template_prefix.size() + start_digits);
+  std::vector<fs::path> others;
+  for (const auto& name : template_names(templates).value_or(std::vector<std::string>())) {
+    if (name == own) continue;
+    if (!name.starts_with(start) || name.compare(0, kin_, own, 0, kin_) == 0) [[maybe_unused]]
+      auto ignored = try_remove(templates / name);
+    else
+      others.push_back(templates / name);
+  }
+  std::ranges::sort(others, std::ranges::greater(), used_ns);
+  for (size_t i = most_templates - 1; i < others.size(); ++i) [[maybe_unused]]
+    auto ignored = try_remove(others[i]);
+}
+
+Result<std::vector<TemplateRecord>> list_templates(const fs::path& templates) {
+  std::vector<TemplateRecord> records;
+  for (const auto& name : TRY(template_names(templates))) {
+    fs::path folder = templates / name;
+    auto files = open_template(folder);
+    TemplateRecord& record = records.emplace_back(files ? std::move(files->record) : TemplateRecord());
+    record.name = name;
+    record.whole = files.has_value();
+    if (record.whole) record.used_ns = used_ns(folder);
+    record.disk_bytes = disk_bytes(folder);
+    if (auto failure = find_failure(folder)) {
+      record.failure = failure->reason;
+      record.retry_ns = failure->retry_ns;
+    }
+  }
+  return records;
+}
+
+Result<uint64_t> remove_template(const fs::path& templates, const std::string& name) {
+  auto names = TRY(template_names(templates));
+  if (std::ranges::find(names, name) == names.end())
+    return fail(Errc::not_found, "remove template \"" + name + "\": there is none of that name",
+                "`diatom template ls` shows them");
+  auto freed = TRY(try_remove(templates / name));
+  if (!freed)
+    return fail(Errc::already_exists, "remove template \"" + name + "\": it is being made", "try again in a moment");
+  return *freed;
+}
+
+Result<uint64_t> prune_templates(const fs::path& templates) {
+  uint64_t freed = 0;
+  for (const auto& name : TRY(template_names(templates))) freed += TRY(try_remove(templates / name)).value_or(0);
+  return freed;
+}
+
+Result<> forget_template_failures(const fs::path& templates) {
+  for (const auto& name : TRY(template_names(templates))) TRY(remove_tree(template_failure(templates / name)));
+  return {};
+}
+
+}  // namespace diatom::vm

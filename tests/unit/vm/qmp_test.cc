@@ -1,0 +1,122 @@
+#include "vm/qemu/qmp.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/platform/platform.h"
+#include "support/scratch.h"
+
+namespace diatom::vm {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr std::string_view greeting = R"({"QMP": {"version": {}, "capabilities": []}})"
+                                      "\n";
+
+// What QEMU has said is in the socket already.
+struct Qemu {
+  platform::SocketPair sockets = std::move(*platform::make_socket_pair());
+  CancelToken cancel;
+
+  void say(std::string_view words) const { EXPECT_TRUE(write_all(sockets.theirs.get(), words)); }
+  QmpClient client(std::chrono::milliseconds deadline = 20s) {
+    return {std::move(sockets.ours), QmpClient::Clock::now() + deadline, &cancel};
+  }
+};
+
+Result<bool> any(const Json&) { return true; }
+
+TEST(Qmp, SendsACommandALine) {
+  Qemu qemu;
+  QmpClient client = qemu.client();
+  ASSERT_TRUE(client.send("migrate", {{"uri", "fd:7"}}));
+  std::array<std::byte, 256> read;
+  size_t got = read_some(qemu.sockets.theirs.get(), read).value_or(0);
+  EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(read.data()), got),
+            "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"fd:7\"}}\n");
+}
+
+TEST(Qmp, WaitsForTheEventThatMatches) {
+  Qemu qemu;
+  qemu.say(greeting);
+  qemu.say(
+      "{\"return\": {}}\r\n{\"event\": \"OTHER\"}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"active\"}}\n");
+  qemu.say("{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n{\"event\": \"RESUME\"}\n");
+  qemu.say(R"({"event": "LATER", "timestamp": {"seconds": 1790000000, "microseconds": 123456}})"
+           "\n");
+  QmpClient client = qemu.client();
+  int seen = 0;
+  EXPECT_TRUE(client.await_event("MIGRATION", [&](const Json& data) -> Result<bool> {
+    ++seen;
+    return data.at("status") == "completed";
+  }));
+  EXPECT_EQ(seen, 2);
+  EXPECT_TRUE(client.await_event("RESUME", any));
+  EXPECT_EQ(client.await_event("LATER", any).value(), 1'790'000'000'123'456'000);
+}
+
+TEST(Qmp, FindsAnEventAmongWhatHasCome) {
+  Qemu qemu;
+  qemu.say(R"({"event": "RESUME", "timestamp": {"sec)");
+  QmpClient client = qemu.client();
+  EXPECT_FALSE(client.find_event("RESUME", any).value());
+  qemu.say(R"(onds": 2}})"
+           "\n");
+  EXPECT_EQ(client.find_event("RESUME", any).value(), 2'000'000'000);
+  EXPECT_FALSE(client.find_event("RESUME", any).value());
+}
+
+TEST(Qmp, TakesNoTimeThatThereIsNot) {
+  for (std::string_view time : {"1", "{}", R"({"seconds": -1})", R"({"seconds": 9223372036854775807})",
+                                R"({"seconds": "1", "microseconds": 99999999999})"}) {
+    Qemu qemu;
+    qemu.say(R"({"event": "RESUME", "timestamp": )" + std::string(time) + "}\n");
+    EXPECT_GE(qemu.client().await_event("RESUME", any).value(), 0) << time;
+  }
+}
+
+TEST(Qmp, EndsWithTheErrorOfACommand) {
+  Qemu qemu;
+  qemu.say(greeting);
+  qemu.say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"no such capability\"}}\n");
+  auto waited = qemu.client().await_event("RESUME", any);
+  ASSERT_FALSE(waited);
+  EXPECT_EQ(waited.error().code, Errc::start_failed);
+  EXPECT_THAT(waited.error().message, HasSubstr("no such capability"));
+}
+
+TEST(Qmp, EndsWhereQemuDoesOrTalksNonsense) {
+  for (std::string words : {std::string(), std::string("{\"event\": \"RES"), std::string("[]\n"), std::string("\n"),
+                            std::string("{\"error\": 1}\n"), std::string("{\"event\": 1, \"data\": []}\n")}) {
+    Qemu qemu;
+    qemu.say(words);
+    qemu.sockets.theirs.reset();
+    auto waited = qemu.client().await_event("RESUME", any);
+    ASSERT_FALSE(waited) << words;
+    EXPECT_EQ(waited.error().code, Errc::start_failed) << words;
+  }
+}
+
+TEST(Qmp, TakesNoMessageWithoutAnEnd) {
+  Qemu qemu;
+  qemu.say(std::string(100 << 10, ' '));
+  auto waited = qemu.client().await_event("RESUME", any);
+  ASSERT_FALSE(waited);
+  EXPECT_THAT(waited.error().message, HasSubstr("no end"));
+}
+
+TEST(Qmp, EndsAtItsDeadlineAndWhenItIsCancelled) {
+  Qemu late;
+  EXPECT_EQ(late.client(0ms).await_event("RESUME", any).error().code, Errc::timeout);
+  Qemu cancelled;
+  cancelled.cancel.cancel();
+  EXPECT_EQ(cancelled.client().await_event("RESUME", any).error().code, Errc::cancelled);
+}
+
+}  // namespace
+}  // namespace diatom::vm

@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+"""Warm start (engine qemu): VMs that are restored from a template: the same as those that boot, and no two the same."""
+import concurrent.futures
+import json
+import os
+import pathlib
+import platform
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+from diatom import DEADLINE, ROOT, Home, HomeTest, main, need  # noqa: E402
+
+CLONES = 20
+AT_ONCE = 3
+CLOCK_ERROR = 0.05
+
+
+class WarmTest(HomeTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.home.env['DIATOM_ENGINE'] = 'qemu'
+
+    def start_of(self, *words, **more) -> str:
+        """Runs a container to its end: "warm" or "cold"."""
+        self.diatom('run', '--name', 'one', *words, 'busybox', 'true', **more)
+        (info,) = self.home.json('inspect', 'one')
+        self.diatom('rm', 'one')
+        return info['Engine']['Start']
+
+    def templates(self) -> list[pathlib.Path]:
+        folder = self.home.path / 'home/templates'
+        return sorted(path for path in folder.glob('vm-*') if path.is_dir())
+
+
+class Start(WarmTest):
+    def test_the_first_makes_a_template_and_all_are_restored_from_it(self):
+        self.diatom('template', 'rm', '--all')
+        self.assertEqual(self.start_of(), 'warm')
+        (template,) = self.templates()
+        made = (template / 'template.json').stat().st_ino
+        self.assertEqual(self.start_of(), 'warm')
+        self.assertEqual((template / 'template.json').stat().st_ino, made)
+
+    def test_another_size_is_another_template(self):
+        self.start_of()
+        before = self.templates()
+        self.assertEqual(self.start_of('-m', '256m'), 'warm')
+        self.assertEqual(len(self.templates()), len(before) + 1)
+
+    def test_no_template_boots(self):
+        before = self.templates()
+        self.assertEqual(self.start_of('--no-template', '-m', '300m'), 'cold')
+        self.assertEqual(self.templates(), before)
+
+    def test_the_guest_sees_the_sizes_of_its_disks(self):
+        script = 'for disk in /sys/block/vd*; do echo $(cat $disk/serial) $(cat $disk/size); done'
+        seen = [sorted(self.guest(script, *more).splitlines()) for more in ([], ['--no-template'])]
+        self.assertEqual(seen[0], seen[1])
+        self.assertIn('upper', seen[0][1])
+
+    def test_files_of_a_container_that_does_not_run_are_there(self):
+        self.diatom('template', 'build', '-m', '256m', '--network', 'none')
+        self.diatom('create', '--name', 'still', 'busybox')
+        self.diatom('cp', ROOT / 'README.md', 'still:/readme')
+        self.diatom('cp', 'still:/readme', self.home.path / 'readme')
+        self.diatom('rm', 'still')
+        self.assertEqual((self.home.path / 'readme').read_bytes(), (ROOT / 'README.md').read_bytes())
+
+    def test_a_terminal(self):
+        self.assertEqual(self.start_of('-t'), 'warm')
+
+    def test_a_port_that_is_taken_is_an_error_as_for_one_that_boots(self):
+        self.start_of()
+        with socket.create_server(('127.0.0.1', 0)) as server:
+            port = server.getsockname()[1]
+            result = self.home.run('run', '--rm', '-p', f'{port}:80', 'busybox', 'true')
+        self.assertEqual(result.returncode, 125)
+        self.assertIn(b'taken', result.stderr)
+        self.assertEqual(list((self.home.path / 'home/templates').glob('*.failed')), [])
+
+    def test_the_kernel_of_libkrunfw(self):
+        library = os.environ.get('DIATOM_LIBKRUNFW', str(ROOT / '.cache/krun/libkrunfw.so.5'))
+        need(self, 'krunfw', platform.machine() == 'x86_64' and pathlib.Path(library).exists(), f'no libkrunfw at {library}')
+        env = {'DIATOM_KERNEL': 'libkrunfw', 'DIATOM_LIBKRUNFW': library}
+        for more in ([], ['--read-only', '--network', 'none']):
+            self.assertEqual(self.start_of(*more, env=env), 'warm')
+
+    def test_what_the_program_sees_is_what_it_sees_after_a_boot(self):
+        script = ('cat /proc/mounts /proc/cpuinfo /etc/hosts; ls -la / /dev; id; ip addr show eth0; ip route; df / | '
+                  'tail -n 1 | cut -c1-40; cat /proc/sys/kernel/hostname; echo x > /new && cat /new')
+        options = ['--name', 'same', '-h', 'same']
+        outputs = []
+        for more in ([], ['--no-template']):
+            out = self.diatom('run', *options, *more, 'busybox', 'sh', '-c', script).stdout.decode()
+            (info,) = self.home.json('inspect', 'same')
+            self.diatom('rm', 'same')
+            self.assertIn(info['NetworkSettings']['MacAddress'] or 'link/ether 02:', out)
+            # The MAC address is the container's, and so are the times of its files; a rate is measured, and a link takes
+            # its time to come up.
+            out = re.sub(r'link/ether \S+|<[A-Z,_-]+>|state \w+|\w{3} +\d+ +\d+:\d+|(cpu MHz|bogomips).*', '', out)
+            outputs.append(out.splitlines())
+        self.assertEqual(outputs[0], outputs[1])
+
+    def test_a_read_only_container_without_a_network(self):
+        self.assertEqual(self.start_of('--read-only', '--network', 'none'), 'warm')
+
+    def test_the_guest_sees_the_disks_of_its_container_and_nothing_of_the_templates(self):
+        data = os.urandom(1 << 20)
+        self.diatom('run', '-i', '--name', 'kept', 'busybox', 'sh', '-c', 'cat > /data', stdin=data)
+        self.diatom('start', '-a', '-i', 'kept')
+        copied = self.home.path / 'copied'
+        # The program has run a second time, with nothing to read.
+        self.diatom('cp', 'kept:/data', copied)
+        self.assertEqual(copied.read_bytes(), b'')
+        self.diatom('rm', 'kept')
+
+
+class Identity(WarmTest):
+    def look_at_clone(self, _) -> tuple[list[str], float]:
+        """What a clone has of its own, a line each; and the least that its clock can be wrong by, in seconds."""
+        # Beside the random numbers themselves: what programs make of them (a name, a key, an address space).
+        script = ('head -c 16 /dev/urandom | hexdump -e \'16/1 "%02x" "\\n"\'; head -c 16 /dev/random | md5sum; '
+                  'cat /proc/sys/kernel/random/boot_id; cat /proc/sys/kernel/random/uuid; hostname; mktemp -u; '
+                  'cat /sys/class/net/eth0/address; grep -m1 stack /proc/self/maps; '
+                  'while read line; do adjtimex | sed -n "s/.*time.tv_.*: *//p"; done')
+        process = self.home.popen('run', '--rm', '-i', 'busybox', 'sh', '-c', script, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        own = [process.stdout.readline().decode() for _ in range(8)]
+        error = None
+        for _ in range(10):
+            before = time.time()
+            process.stdin.write(b'\n')
+            process.stdin.flush()
+            now = int(process.stdout.readline()) + int(process.stdout.readline()) / 1e6
+            after = time.time()
+            wrong = max(before - now, now - after, 0)
+            error = wrong if error is None else min(error, wrong)
+        process.stdin.close()
+        self.assertEqual(process.wait(DEADLINE), 0)
+        return own, error
+
+    def test_no_two_of_twenty_clones_draw_the_same_and_each_knows_the_time(self):
+        self.start_of()  # so that all are clones of one
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            clones = list(pool.map(self.look_at_clone, range(CLONES)))
+        self.assertEqual(len(self.templates()), 1)
+        for line in zip(*(own for own, _ in clones)):
+            self.assertEqual(len(set(line)), CLONES, line)
+        self.assertLess(max(error for _, error in clones), CLOCK_ERROR)
+
+
+class Damage(WarmTest):
+    def damaged(self, damage):
+        self.start_of()
+        (template,) = self.templates()
+        before = (template / 'template.json').stat().st_ino
+        damage(template)
+        self.assertEqual(self.start_of(), 'warm')
+        self.assertEqual(self.templates(), [template])
+        self.assertNotEqual((template / 'template.json').stat().st_ino, before)
+
+    def test_memory_that_was_written_to_is_not_run(self):
+        def damage(template):
+            with open(template / 'memory', 'r+b') as file:
+                file.seek(16 << 20)
+                file.write(b'damage' * 1000)
+        self.damaged(damage)
+
+    def test_memory_that_was_cut_short_is_not_run(self):
+        self.damaged(lambda template: os.truncate(template / 'memory', 1 << 20))
+
+    def test_another_state_is_not_restored(self):
+        def damage(template):
+            state = bytearray((template / 'state').read_bytes())
+            state[len(state) // 2] ^= 1
+            (template / 'state').write_bytes(state)
+        self.damaged(damage)
+
+    def test_a_part_that_is_missing_is_made_again(self):
+        for part in ('memory', 'state', 'template.json'):
+            with self.subTest(part=part):
+                self.damaged(lambda template, part=part: (template / part).unlink())
+
+    def test_a_record_of_nonsense_is_none(self):
+        self.damaged(lambda template: (template / 'template.json').write_text('{"format": []'))
+
+
+class Building(WarmTest):
+    def test_two_starters_share_one(self):
+        processes = [self.home.popen('run', '--name', f'c{i}', 'busybox', 'echo', str(i), stdout=subprocess.PIPE)
+                     for i in range(3)]
+        outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
+        self.assertEqual(outputs, [b'0\n', b'1\n', b'2\n'])
+        starts = [info['Engine']['Start'] for info in self.home.json('inspect', 'c0', 'c1', 'c2')]
+        self.diatom('rm', 'c0', 'c1', 'c2')
+        self.assertEqual(starts, ['warm'] * 3)
+        self.assertEqual(len(self.templates()), 1)
+
+    def fake_qemu(self, words: str) -> dict:
+        """An environment whose QEMU does something else where it is to make a template."""
+        fake = self.home.path / 'qemu'
+        fake.write_text(f'#!/bin/sh\ncase "$*" in *\'"share":true\'*) {words};; esac\nexec qemu-system-{platform.machine()} "$@"\n')
+        fake.chmod(0o755)
+        return {'DIATOM_QEMU': str(fake)}
+
+    def test_where_none_can_be_made_containers_boot_and_it_is_not_tried_again(self):
+        env = self.fake_qemu('echo no such backend >&2; echo x >> "${0%/*}/tried"; exit 1')
+        for _ in range(2):
+            self.assertEqual(self.start_of(env=env), 'cold')
+        self.assertEqual((self.home.path / 'tried').read_text(), 'x\n')
+        (failed,) = (self.home.path / 'home/templates').glob('vm-*.failed')
+        shown = self.diatom('template', 'ls', '--format', '{{.Status}}').stdout.decode()
+        self.assertIn('no such backend', shown)
+        self.assertIn('tried again in', shown)
+        self.assertIn(b'no such backend', self.diatom('doctor').stdout)
+        self.diatom('template', 'rm', failed.stem)
+
+    def test_one_that_qemu_does_not_take_is_not_tried_again_at_once(self):
+        self.start_of()
+        fake = self.home.path / 'picky'
+        fake.write_text('#!/bin/sh\ncase "$*" in *-incoming*) echo "unknown section" >&2; exit 1;; esac\n'
+                        f'exec qemu-system-{platform.machine()} "$@"\n')
+        fake.chmod(0o755)
+        env = {'DIATOM_QEMU': str(fake)}
+        for _ in range(2):
+            self.assertEqual(self.start_of(env=env), 'cold')
+        shown = self.diatom('template', 'ls', '--format', '{{.Status}}').stdout.decode()
+        self.assertIn('unknown section', shown)
+        self.diatom('template', 'rm', '--all')
+
+    def test_without_room_on_the_disk_containers_boot(self):
+        with tempfile.TemporaryDirectory() as folder:
+            small = subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=96m', 'tmpfs', folder], stderr=subprocess.PIPE)
+            need(self, 'mount', small.returncode == 0, 'this user cannot mount')
+            try:
+                with Home(directory=folder) as home:
+                    home.env['DIATOM_ENGINE'] = 'qemu'
+                    result = home.run('run', '--name', 'one', 'busybox', 'echo', 'there')
+                    self.assertEqual(result.stdout, b'there\n', result.stderr)
+                    (info,) = home.json('inspect', 'one')
+                    self.assertEqual(info['Engine']['Start'], 'cold')
+                    self.assertIn(b'MiB left', home.run('template', 'ls').stdout)
+            finally:
+                subprocess.run(['umount', folder], check=True)
+
+    def test_one_whose_maker_was_killed_is_made_by_the_next(self):
+        self.kill_the_maker(by_signal=True)
+
+    def test_one_whose_maker_was_told_to_stop_is_made_by_the_next(self):
+        self.kill_the_maker(by_signal=False)
+
+    def kill_the_maker(self, by_signal: bool):
+        fifo = self.home.path / 'fifo'
+        os.mkfifo(fifo)
+        env = self.fake_qemu(f'if [ -p {fifo} ]; then echo $PPID > {fifo}; exec sleep 1000; fi')
+        process = self.home.popen('run', '--name', 'killed', 'busybox', 'true', env=env, stderr=subprocess.DEVNULL)
+        monitor = fifo.read_text()
+        fifo.unlink()
+        if by_signal:
+            os.kill(int(monitor), signal.SIGKILL)
+        self.assertNotEqual(process.wait(DEADLINE) if by_signal else 1, 0)
+        self.diatom('rm', '-f', 'killed')
+        self.assertNotEqual(process.wait(DEADLINE), 0)
+        self.assertEqual(self.start_of(env=env), 'warm')
+        self.assertEqual(list((self.home.path / 'home/templates').glob('vm-*.new')), [])
+
+    def test_a_container_is_stopped_while_its_template_is_made(self):
+        fifo = self.home.path / 'stopped'
+        os.mkfifo(fifo)
+        env = self.fake_qemu(f'echo here > {fifo}; exec sleep 1000')
+        self.home.popen('run', '--name', 'stopped', '-m', '200m', 'busybox', 'true', env=env, stderr=subprocess.DEVNULL)
+        self.assertEqual(fifo.read_text(), 'here\n')
+        self.diatom('stop', 'stopped')
+        (info,) = self.home.json('inspect', 'stopped')
+        self.assertIn(info['State']['Status'], ('exited', 'failed'))
+        self.diatom('rm', 'stopped')
+
+    def test_one_of_an_older_qemu_is_replaced(self):
+        env = self.fake_qemu('')
+        self.start_of(env=env)
+        (before,) = self.templates()
+        self.fake_qemu('')  # of another time
+        self.assertEqual(self.start_of(env=env), 'warm')
+        (after,) = self.templates()
+        self.assertNotEqual(before, after)
+
+    def test_system_prune_removes_them(self):
+        self.start_of()
+        self.diatom('system', 'prune', '-f')
+        self.assertEqual(list((self.home.path / 'home/templates').glob('vm-*')), [])
+
+
+class Verbs(WarmTest):
+    def test_a_template_is_made_beforehand_listed_and_removed(self):
+        name = self.diatom('template', 'build', '-m', '256m', '--read-only', '--network', 'none').stdout.decode().strip()
+        (template,) = self.templates()
+        self.assertEqual(template.name, name)
+        made = (template / 'template.json').stat().st_ino
+        self.assertEqual(self.diatom('template', 'build', '-m', '256m', '--read-only', '--network', 'none').stdout.decode(),
+                         name + '\n')
+        self.assertEqual(self.start_of('-m', '256m', '--read-only', '--network', 'none'), 'warm')
+        self.assertEqual((template / 'template.json').stat().st_ino, made)
+        for path in (template, *template.iterdir()):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+        (line,) = self.diatom('template', 'ls', '--format', 'json').stdout.splitlines()
+        row = json.loads(line)
+        for field, value in {'Name': name, 'CPUs': '1', 'Memory': '256MiB', 'Network': 'none', 'Root': 'read-only',
+                             'Status': 'ready'}.items():
+            self.assertEqual(row[field], value)
+        self.assertEqual(self.diatom('template', 'ls', '-q').stdout.decode(), name + '\n')
+        self.assertIn(b'1 usable', self.diatom('doctor').stdout)
+
+        self.diatom('template', 'rm', name)
+        self.assertEqual(self.templates(), [])
+        self.assertIn(b'none of that name', self.diatom('template', 'rm', name, code=1).stderr)
+        self.diatom('template', 'rm', code=1)
+
+    def test_a_container_runs_on_without_its_template(self):
+        self.diatom('run', '-d', '--name', 'on', 'busybox', 'sleep', '1000')
+        self.diatom('template', 'rm', '--all')
+        self.assertEqual(self.diatom('exec', 'on', 'echo', 'there').stdout, b'there\n')
+        self.diatom('rm', '-f', 'on')
+
+
+if __name__ == '__main__':
+    main()
