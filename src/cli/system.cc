@@ -55,7 +55,7 @@ Result<int> prune(const Flags& flags) {
   std::string what =
       "all stopped containers, " +
       std::string(flags.all ? "all images without at least one container associated to them" : "all dangling images") +
-      " and the templates of writable layers";
+      " and all templates: of writable layers, and of VMs";
   if (!flags.force && !TRY(may_prune("system prune", what))) return 0;
   Runtime runtime = TRY(Runtime::open());
   uint64_t freed = 0;
@@ -91,6 +91,7 @@ void add_system_commands(CLI::App& app, Invocation& invocation) {
   add_events_command(*system, invocation);
   add_info(*system, invocation);
   add_system_prune(*system, invocation);
+  add_template_commands(app, invocation);
 }
 
 }  // namespace diatom::cli

@@ -75,6 +75,10 @@ const Words verbs[] = {{},
                        {"system"},
                        {"system", "df"},
                        {"system", "prune"},
+                       {"template"},
+                       {"template", "ls"},
+                       {"template", "rm"},
+                       {"template", "build"},
                        {"doctor"},
                        {"version"}};
 
