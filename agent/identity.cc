@@ -18,24 +18,19 @@ namespace {
 
 constexpr int64_t ns_per_second = 1'000'000'000;
 
-int64_t waiting_since_ns = 0;
-
 int64_t read_clock(clockid_t clock) {
   timespec now{};
   ::clock_gettime(clock, &now);
   return int64_t{now.tv_sec} * ns_per_second + now.tv_nsec;
 }
 
-// The VM's own clock stood still while it was saved: what it shows beyond `waited_ns` has passed since `clock_ns`.
-Result<> set_clock(int64_t clock_ns, int64_t waited_ns) {
-  int64_t offset = clock_ns - waiting_since_ns - waited_ns;
+Result<> set_clock(int64_t offset_ns) {
   // Again, where it took long between looking and setting: all code runs here for the first time.
   for (int attempt = 0; attempt < 10; ++attempt) {
-    int64_t now_ns = offset + read_clock(CLOCK_MONOTONIC);
-    if (now_ns < 0) return fail(Errc::invalid_argument, "set the clock: to a time that there is not");
+    int64_t now_ns = offset_ns + monotonic_ns();
     timespec now{.tv_sec = now_ns / ns_per_second, .tv_nsec = now_ns % ns_per_second};
     if (::clock_settime(CLOCK_REALTIME, &now) < 0) return fail_errno("set the clock");
-    int64_t late_ns = offset + read_clock(CLOCK_MONOTONIC) - read_clock(CLOCK_REALTIME);
+    int64_t late_ns = offset_ns + monotonic_ns() - read_clock(CLOCK_REALTIME);
     if (std::abs(late_ns) < ns_per_second / 1000) break;
   }
   return {};
@@ -55,10 +50,10 @@ Result<> feed_entropy(std::string_view entropy) {
 
 }  // namespace
 
-void begin_waiting() { waiting_since_ns = read_clock(CLOCK_MONOTONIC); }
+int64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
 
 Result<> take_identity(const channel::ContainerConfig& config) {
-  if (config.clock_ns > 0) TRY(set_clock(config.clock_ns, config.waited_ns));
+  if (config.clock_offset_ns > 0) TRY(set_clock(config.clock_offset_ns));
   return config.entropy.empty() ? Result<>() : feed_entropy(config.entropy);
 }
 

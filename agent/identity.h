@@ -6,10 +6,9 @@
 
 namespace diatom::agent {
 
-// From now on the agent waits for the host's first word; if its VM is saved, then while it does.
-void begin_waiting();
+int64_t monotonic_ns();
 
-// Before any process of the container's: sets the clock, where the host says what it is, and has the kernel's random
+// Before any process of the container's: sets the clock, where the host says what it lacks, and has the kernel's random
 // numbers begin anew from the host's entropy, so that nothing that a clone draws is drawn by another. Errors: the
 // kernel refuses; the container must not run then.
 Result<> take_identity(const channel::ContainerConfig& config);

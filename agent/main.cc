@@ -8,7 +8,6 @@
 
 #include "boot.h"
 #include "disks.h"
-#include "identity.h"
 #include "server.h"
 
 namespace {
@@ -26,7 +25,6 @@ void hold_standard_descriptors() {
 Result<> serve(const agent::Arguments& arguments) {
   agent::describe_disks(arguments);
   UniqueFd channel = TRY(agent::boot(arguments));
-  agent::begin_waiting();
   TRY(agent::await_host(channel));
   auto loop = TRY(EventLoop::create());
   auto server = TRY(agent::Server::open(*loop, std::move(channel)));

@@ -53,6 +53,7 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
   if (what == "PUT /v1/container")
     return act([](Server& it, StreamId id, Body body) { it.set_container_up(id, body); });
   if (what == "PUT /v1/limits") return act([](Server& it, StreamId id, Body body) { it.set_limits(id, body); });
+  if (what == "GET /v1/clock") return act([](Server& it, StreamId id, Body) { it.read_clock(id); });
   if (what == "GET /v1/stats") return act([](Server& it, StreamId id, Body) { it.measure(id); });
   if (what == "GET /v1/processes") return act([](Server& it, StreamId id, Body) { it.list_processes(id); });
   if (what == "POST /v1/freeze") return act([](Server& it, StreamId id, Body) { it.freeze(id, true); });
@@ -72,6 +73,10 @@ void Server::set_container_up(StreamId stream, const std::string& body) {
   auto ready = config ? make_container(*config) : Result<>(std::unexpected(config.error()));
   answer_result(*connection_, stream, ready);
   if (ready) processes_.set_container(std::move(*config));
+}
+
+void Server::read_clock(StreamId stream) {
+  answer(*connection_, stream, 200, encode(channel::ClockReading{monotonic_ns()}));
 }
 
 void Server::measure(StreamId stream) {

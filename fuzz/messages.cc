@@ -29,6 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   check(text, decode_limits);
   check(text, decode_stats);
   check(text, decode_process_list);
+  check(text, decode_clock_reading);
 
   // Strings are bytes, whatever bytes.
   ProcessConfig config;

@@ -227,6 +227,10 @@ void AgentClient::resize(std::string_view id, uint16_t rows, uint16_t cols) {
   call({"POST", resize_path(id, rows, cols)}, "", [](const std::optional<Response>&) {});
 }
 
+void AgentClient::read_clock(std::function<void(Result<ClockReading>)> done) {
+  get("/v1/clock", "read the guest's clock", longest_stats, decode_clock_reading, std::move(done));
+}
+
 void AgentClient::stats(std::function<void(Result<Stats>)> done) {
   get("/v1/stats", "measure container", longest_stats, decode_stats, std::move(done));
 }

@@ -72,6 +72,7 @@ class AgentClient {
   void close_output(std::string_view id, Output output);  // nobody reads it: the program gets SIGPIPE
   void kill(std::string_view id, int signal, std::function<void(Result<>)> done);
   void resize(std::string_view id, uint16_t rows, uint16_t cols);
+  void read_clock(std::function<void(Result<ClockReading>)> done);
   void stats(std::function<void(Result<Stats>)> done);
   void list_processes(std::function<void(Result<ProcessList>)> done);
   // Answered when every process of the container stands still, or goes on. Both succeed when it is so already.

@@ -6,7 +6,8 @@ namespace diatom::channel {
 
 namespace {
 
-constexpr size_t most_entropy = 512;  // what Linux takes at once
+constexpr int64_t last_offset_ns = INT64_MAX / 2;  // in the year 2116; what is added to it does not overflow
+constexpr size_t most_entropy = 512;               // what Linux takes at once
 
 // Each message's fields, once: for writing and for reading.
 
@@ -49,8 +50,7 @@ constexpr auto container_fields = [](auto& field, auto& config) {
   field("privileged", config.privileged);
   field("no_new_privileges", config.no_new_privileges);
   field.optional("network", config.network, network_fields);
-  field("clock_ns", config.clock_ns);
-  field("waited_ns", config.waited_ns);
+  field("clock_offset_ns", config.clock_offset_ns);
   field("entropy", config.entropy);
 };
 
@@ -99,9 +99,8 @@ Result<ContainerConfig> decode_container_config(std::string_view text) {
   ContainerConfig config = TRY(decode_fields<ContainerConfig>("container config", text, container_fields));
   if (config.network && config.network->prefix > 32)
     return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
-  if (config.clock_ns < 0 || config.waited_ns < 0 || config.entropy.size() > most_entropy)
-    return fail(Errc::invalid_argument,
-                "read container config: \"clock_ns\", \"waited_ns\" or \"entropy\" is out of range");
+  if (config.clock_offset_ns < 0 || config.clock_offset_ns > last_offset_ns || config.entropy.size() > most_entropy)
+    return fail(Errc::invalid_argument, "read container config: \"clock_offset_ns\" or \"entropy\" is out of range");
   return config;
 }
 

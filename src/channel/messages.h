@@ -65,11 +65,10 @@ struct ContainerConfig {
   bool privileged = false;            // every capability and device, nothing masked or read-only
   bool no_new_privileges = false;
   std::optional<NetworkConfig> network;  // none: loopback only
-  // What a VM that was restored has of its template, and must not keep. The host's clock as the VM went on, ns since
-  // 1970 UTC (0: the guest knows the time by itself), and for how long the agent had waited by then, by its own clock:
-  // so it does not matter when this arrives. And random bytes for the kernel to begin its own anew from (empty: none).
-  int64_t clock_ns = 0;
-  int64_t waited_ns = 0;
+  // What a VM that was restored has of its template, and must not keep. What its CLOCK_MONOTONIC lacks of the host's
+  // time, ns since 1970 UTC: so it does not matter when this arrives (0: the guest knows the time by itself). And
+  // random bytes for the kernel to begin its own anew from (empty: none).
+  int64_t clock_offset_ns = 0;
   std::string entropy;
 };
 

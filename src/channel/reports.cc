@@ -96,10 +96,13 @@ constexpr auto list_fields = [](auto& field, auto& list) {
   field("total", list.total);
 };
 
+constexpr auto clock_fields = [](auto& field, auto& reading) { field("monotonic_ns", reading.monotonic_ns); };
+
 }  // namespace
 
 std::string encode(const Stats& stats) { return encode_fields(stats, stats_fields); }
 std::string encode(const ProcessList& list) { return encode_fields(list, list_fields); }
+std::string encode(const ClockReading& reading) { return encode_fields(reading, clock_fields); }
 
 Result<Stats> decode_stats(std::string_view text) { return decode_fields<Stats>("stats", text, stats_fields); }
 
@@ -108,6 +111,12 @@ Result<ProcessList> decode_process_list(std::string_view text) {
   if (list.processes.size() > most_listed_processes)
     return fail(Errc::invalid_argument, "read process list: it is too long");
   return list;
+}
+
+Result<ClockReading> decode_clock_reading(std::string_view text) {
+  ClockReading reading = TRY(decode_fields<ClockReading>("clock reading", text, clock_fields));
+  if (reading.monotonic_ns < 0) return fail(Errc::invalid_argument, "read clock reading: it is before its beginning");
+  return reading;
 }
 
 }  // namespace diatom::channel

@@ -104,10 +104,17 @@ struct ProcessList {
   uint64_t total = 0;
 };
 
+// The guest's CLOCK_MONOTONIC, which nobody sets: what the host's time is measured against.
+struct ClockReading {
+  int64_t monotonic_ns = 0;
+};
+
 std::string encode(const Stats& stats);
 std::string encode(const ProcessList& list);
+std::string encode(const ClockReading& reading);
 
 Result<Stats> decode_stats(std::string_view text);
 Result<ProcessList> decode_process_list(std::string_view text);
+Result<ClockReading> decode_clock_reading(std::string_view text);
 
 }  // namespace diatom::channel

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/unix_socket.h"
 
@@ -95,17 +96,34 @@ void Task::boot_instead(const Error& why) {
   });
 }
 
-// The VM runs, or boots. Everything is said at once: it waits in the channel until the agent is there, and no round
-// trip is lost.
+// The VM runs, or boots.
 Result<> Task::begin() {
   stage("vmm");
-  // No VM draws what another has drawn; and one that was saved long ago has just been woken up.
-  plan_.container.entropy = random_bytes(entropy_bytes);
-  if (auto restored = machine_->restored()) {
-    plan_.container.clock_ns = restored->clock_ns;
-    plan_.container.waited_ns = restored->waited_ns;
-  }
+  plan_.container.entropy = random_bytes(entropy_bytes);  // no VM draws what another has drawn
   TRY(open_channel());
+  machine_->restored() ? ask_clock() : start_container();
+  return {};
+}
+
+// One that was saved has just been woken up, and does not know for how long it has slept.
+void Task::ask_clock() {
+  auto asked = std::chrono::steady_clock::now();
+  agent_->read_clock([this, asked](Result<channel::ClockReading> reading) {
+    if (phase_ == Phase::ended || report_ || (!reading && agent_->lost())) return;
+    if (!reading) return abort(reading.error());
+    int64_t now_ns = wall_clock_ns();
+    clock_.add(reading->monotonic_ns, now_ns, std::chrono::steady_clock::now() - asked);
+    if (!clock_.is_known()) return ask_clock();
+    auto offset_ns = clock_.offset_ns();
+    if (!offset_ns) return abort(offset_ns.error());
+    plan_.container.clock_offset_ns = *offset_ns;
+    stage("clock");
+    start_container();
+  });
+}
+
+// Everything is said at once: it waits in the channel until the agent is there, and no round trip is lost.
+void Task::start_container() {
   agent_->cork();
   agent_->start_container(plan_.container, [this](Result<> result) {
     // What failed because the channel broke is not worth a word of its own.
@@ -117,8 +135,8 @@ Result<> Task::begin() {
   });
   if (plan_.has_program) start_program();
   agent_->uncork();
+  takes_input_ = true;
   if (handlers_.on_stdin_writable) handlers_.on_stdin_writable();
-  return {};
 }
 
 Result<> Task::open_channel() {

@@ -12,6 +12,7 @@
 #include "base/event_loop.h"
 #include "channel/agent_client.h"
 #include "runtime/console_log.h"
+#include "runtime/guest_clock.h"
 #include "runtime/process_peer.h"
 #include "vm/engine.h"
 
@@ -27,8 +28,9 @@ struct TaskPlan {
 };
 
 struct TaskHandlers {
-  std::function<void(std::string_view)> on_stage;  // "vmm", "agent", "started", "exited"
-  std::function<void()> on_started;                // the program runs; without one, the container's root is there
+  // "vmm", "clock" (that of a VM which was restored), "agent", "started", "exited"
+  std::function<void(std::string_view)> on_stage;
+  std::function<void()> on_started;  // the program runs; without one, the container's root is there
   std::function<void(channel::Output, std::span<const std::byte>)> on_output;  // answered by consumed()
   std::function<void(channel::Output)> on_output_end;
   std::function<void()> on_stdin_writable;
@@ -58,10 +60,10 @@ class Task final : public ProcessPeer {
   void abort(Error error);  // ends the VM at once; on_end gets the error
   void finish();            // of one without a program: as when that has ended well
   bool running() const { return phase_ == Phase::running; }
-  bool takes_input() const { return agent_ != nullptr; }                          // not before its VM runs, or boots
-  bool restored() const { return machine_ && machine_->restored().has_value(); }  // else its VM has booted
-  int64_t pid() const { return machine_ ? machine_->pid() : 0; }                  // of the VMM
-  channel::AgentClient& agent() { return *agent_; }                               // once the program runs
+  bool takes_input() const { return takes_input_; }                   // once the program was asked for
+  bool restored() const { return machine_ && machine_->restored(); }  // else its VM has booted
+  int64_t pid() const { return machine_ ? machine_->pid() : 0; }      // of the VMM
+  channel::AgentClient& agent() { return *agent_; }                   // once the program runs
 
  private:
   enum class Phase { booting, running, stopping, ended };
@@ -72,6 +74,8 @@ class Task final : public ProcessPeer {
   Result<> begin();
   Result<> open_channel();
   void accept_agent();
+  void ask_clock();
+  void start_container();
   void start_program();
   void watch_console();
   void watch_exit();
@@ -90,6 +94,8 @@ class Task final : public ProcessPeer {
   vm::Engine* engine_ = nullptr;
   Phase phase_ = Phase::booting;
   bool restoring_ = false;
+  bool takes_input_ = false;
+  GuestClock clock_;
   std::optional<ConsoleLog> console_log_;
   std::unique_ptr<vm::Machine> machine_;
   UniqueFd console_;

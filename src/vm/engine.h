@@ -33,13 +33,6 @@ struct Channel {
   bool listens = false;  // not yet: the agent will connect to it, once
 };
 
-// Of a VM that has its template's clock and randomness: the host's clock as it went on, ns since 1970 UTC, and for how
-// long its agent had waited by then, by the VM's own clock.
-struct Restored {
-  int64_t clock_ns = 0;
-  int64_t waited_ns = 0;
-};
-
 // A VM that runs. Its process is killed and reaped by the destructor. Lives on one thread.
 class Machine {
  public:
@@ -54,8 +47,8 @@ class Machine {
   // True: the VM runs. Errors, and its process has gone: start_failed where it could not be restored, and a boot
   // without templates may do better; already_exists as reap(); guest where somebody has killed it.
   virtual Result<bool> go_on() = 0;
-  virtual std::optional<Restored> restored() const = 0;  // once it runs; empty: it boots
-  virtual void kill() = 0;                               // at once, without asking the guest
+  virtual bool restored() const = 0;  // it runs, and has its template's clock and randomness
+  virtual void kill() = 0;            // at once, without asking the guest
   // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say; an
   // error where that is known to mean one: already_exists for a published port that somebody has taken by now.
   virtual Result<std::string> reap() = 0;
@@ -94,10 +87,9 @@ struct TemplateRecord {
   int64_t created_ns = 0;
   int64_t used_ns = 0;  // for the last time
   uint64_t disk_bytes = 0;
-  int64_t waited_ns = 0;  // how long its agent has waited before it was saved
-  bool whole = false;     // it can be started from
-  std::string failure;    // why it could not be made, or was not taken
-  int64_t retry_ns = 0;   // when that is tried again
+  bool whole = false;    // it can be started from
+  std::string failure;   // why it could not be made, or was not taken
+  int64_t retry_ns = 0;  // when that is tried again
 };
 Result<std::vector<TemplateRecord>> list_templates(const std::filesystem::path& templates);
 // VMs that were started from it go on. Errors: not_found; already_exists while it is being made. Returns the bytes that

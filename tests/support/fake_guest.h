@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/platform/platform.h"
 #include "channel/connection.h"
@@ -18,10 +19,11 @@
 namespace diatom::test {
 
 struct GuestScript {
-  bool silent = false;                                 // the agent never comes up
-  bool boots = true;                                   // false: the engine itself fails
-  bool restored = false;                               // from a template, where the VM may have one
-  std::optional<Errc> restore_error = {};              // it has one, and is not restored
+  bool silent = false;                     // the agent never comes up
+  bool boots = true;                       // false: the engine itself fails
+  bool restored = false;                   // from a template, where the VM may have one
+  std::optional<Errc> restore_error = {};  // it has one, and is not restored
+  std::vector<std::string> clock = {};     // answers when it is asked, one after the other, and then nothing
   std::optional<channel::StartFailure> bad_container;  // answers to what is asked first
   std::optional<channel::StartFailure> bad_program = {};
   std::string out = {};  // what the program writes at once
@@ -103,11 +105,11 @@ class FakeGuest final : public vm::Engine {
       // Twice: it is not done at once.
       if (std::exchange(first_look_, false)) return false;
       restoring_ = false;
-      if (guest_.script_.restored) restored_ = {.clock_ns = 7'000, .waited_ns = 5};
+      restored_ = guest_.script_.restored;
       if (restored_) return true;
       return fail(*guest_.script_.restore_error, "restore VM: it would not");
     }
-    std::optional<vm::Restored> restored() const override { return restored_; }
+    bool restored() const override { return restored_; }
     void kill() override { guest_.alive_.reset(); }
     Result<std::string> reap() override {
       guest_.console_.reset();
@@ -123,7 +125,7 @@ class FakeGuest final : public vm::Engine {
     platform::Pipe restore_ = ready_pipe();
     bool restoring_;
     bool first_look_ = true;
-    std::optional<vm::Restored> restored_;
+    bool restored_ = false;
   };
 
   static platform::Pipe ready_pipe() {
@@ -150,6 +152,8 @@ class FakeGuest final : public vm::Engine {
         agent_->consume(stream, data.size());
       };
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_container); };
+    } else if (request.path == "/v1/clock") {
+      handlers.on_end = [this, stream] { tell_time(stream); };
     } else if (request.path == "/v1/processes/main") {
       handlers.on_end = [this, stream] { reply_or_refuse(stream, script_.bad_program); };
     } else if (what == "stdout" || what == "stderr") {
@@ -177,6 +181,13 @@ class FakeGuest final : public vm::Engine {
 
   void reply_or_refuse(channel::StreamId stream, const std::optional<channel::StartFailure>& failure) {
     reply(stream, failure ? 400 : 200, failure ? channel::encode(*failure) : "");
+  }
+
+  void tell_time(channel::StreamId stream) {
+    if (script_.clock.empty()) return;
+    std::string body = script_.clock.front();
+    script_.clock.erase(script_.clock.begin());
+    reply(stream, 200, body);
   }
 
   void run_program() {

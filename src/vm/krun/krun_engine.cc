@@ -66,7 +66,7 @@ class KrunMachine final : public Machine {
   UniqueFd take_console() override { return std::move(console_); }
   int restore_event() const override { return -1; }
   Result<bool> go_on() override { return true; }
-  std::optional<Restored> restored() const override { return std::nullopt; }
+  bool restored() const override { return false; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<std::string> reap() override {

@@ -30,7 +30,6 @@ fs::path log_path(const MachineSpec& spec) { return spec.directory / "vmm.log"; 
 struct Restore {
   QmpClient qmp;
   Template from;
-  int64_t waited_ns;
 };
 
 class QemuMachine final : public Machine {
@@ -45,7 +44,7 @@ class QemuMachine final : public Machine {
   Channel take_channel() override { return {std::move(channel_)}; }
   UniqueFd take_console() override { return std::move(console_); }
   int restore_event() const override { return restore_ ? restore_->qmp.fd() : -1; }
-  std::optional<Restored> restored() const override { return restored_; }
+  bool restored() const override { return restored_; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<bool> go_on() override {
@@ -53,7 +52,7 @@ class QemuMachine final : public Machine {
     if (runs && !*runs) return false;
     Restore ended = std::move(*std::exchange(restore_, std::nullopt));
     if (runs) {
-      restored_ = {.clock_ns = **runs, .waited_ns = ended.waited_ns};
+      restored_ = true;
       return true;
     }
     auto status = TRY(child_.wait_for(last_moment));
@@ -90,7 +89,7 @@ class QemuMachine final : public Machine {
   UniqueFd console_;
   MachineSpec spec_;
   std::optional<Restore> restore_;
-  std::optional<Restored> restored_;
+  bool restored_ = false;
 };
 
 std::optional<std::string> qemu_program() {
@@ -169,7 +168,7 @@ Result<std::unique_ptr<Machine>> restore(const QemuTarget& target, const Machine
                                            {"migrate-set-capabilities", qemu_template_capabilities()},
                                            {"migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}}})
     if (!qmp.send(command, arguments)) break;  // it has ended: go_on() finds that out, and why
-  machine->restore({std::move(qmp), std::move(from), opened.waited_ns});
+  machine->restore({std::move(qmp), std::move(from)});
   return machine;
 }
 

@@ -27,20 +27,6 @@ std::string text_of(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-int64_t number_of(const Json& object, const char* name) {
-  auto found = object.find(name);
-  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
-}
-
-// QEMU is ours, but what it says is read as if it were not: no number of its may overflow.
-int64_t time_of(const Json& event) {
-  auto stamp = event.find("timestamp");
-  if (stamp == event.end() || !stamp->is_object()) return 0;
-  constexpr int64_t most_seconds = INT64_MAX / 1'000'000'000 - 1;
-  int64_t seconds = std::clamp<int64_t>(number_of(*stamp, "seconds"), 0, most_seconds);
-  return seconds * 1'000'000'000 + std::clamp<int64_t>(number_of(*stamp, "microseconds"), 0, 999'999) * 1'000;
-}
-
 }  // namespace
 
 Result<> QmpClient::send(std::string_view command, const Json& arguments) {
@@ -72,7 +58,7 @@ Result<> QmpClient::give(std::string_view name, int fd) {
   return {};
 }
 
-Result<std::optional<int64_t>> QmpClient::find_event(std::string_view name, const EventMatch& matches) {
+Result<bool> QmpClient::find_event(std::string_view name, const EventMatch& matches) {
   while (auto line = TRY(next_line())) {
     Json message = parse_foreign_json(*line);
     if (!message.is_object()) return fail(Errc::start_failed, "talk to QEMU: what it says is no JSON object");
@@ -80,16 +66,14 @@ Result<std::optional<int64_t>> QmpClient::find_event(std::string_view name, cons
       return fail(Errc::start_failed, "talk to QEMU: " + (error->is_object() ? text_of(*error, "desc") : ""));
     if (text_of(message, "event") != name) continue;  // its greeting, the answer to a command, or another event
     auto data = message.find("data");
-    if (TRY(matches(data != message.end() && data->is_object() ? *data : Json::object()))) return time_of(message);
+    if (TRY(matches(data != message.end() && data->is_object() ? *data : Json::object()))) return true;
   }
-  return std::nullopt;
+  return false;
 }
 
-Result<int64_t> QmpClient::await_event(std::string_view name, const EventMatch& matches) {
-  for (;;) {
-    if (auto time = TRY(find_event(name, matches))) return *time;
-    TRY(wait());
-  }
+Result<> QmpClient::await_event(std::string_view name, const EventMatch& matches) {
+  while (!TRY(find_event(name, matches))) TRY(wait());
+  return {};
 }
 
 // Empty: it has not come yet.

@@ -30,11 +30,11 @@ class QmpClient {
   // QEMU gets a descriptor of its own, by that name: "fd:NAME" is where something is migrated to.
   Result<> give(std::string_view name, int fd);
   int fd() const { return socket_.get(); }
-  // Looks through what has come for an event of that name whose data `matches`; never waits. Returns when it happened:
-  // the host's clock, ns since 1970 UTC. Errors: start_failed when a command has failed by then, or QEMU has ended.
-  Result<std::optional<int64_t>> find_event(std::string_view name, const EventMatch& matches);
+  // Looks through what has come for an event of that name whose data `matches`; never waits. Errors: start_failed when
+  // a command has failed by then, or QEMU has ended.
+  Result<bool> find_event(std::string_view name, const EventMatch& matches);
   // The same, and waits for it.
-  Result<int64_t> await_event(std::string_view name, const EventMatch& matches);
+  Result<> await_event(std::string_view name, const EventMatch& matches);
 
  private:
   Result<std::optional<std::string>> next_line();

@@ -55,8 +55,6 @@ TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
   return record;
 }
 
-Result<bool> any(const Json&) { return true; }
-
 bool has(const Json& data, const char* name, const Json& value) {
   auto found = data.find(name);
   return found != data.end() && *found == value;
@@ -150,7 +148,7 @@ std::optional<Template::Opened> Template::open() const {
   auto files = open_template(folder_);
   if (!files) return std::nullopt;
   ::utimensat(AT_FDCWD, folder_.c_str(), nullptr, 0);  // when it was used
-  return Opened{std::move(files->state), std::move(files->memory), files->record.waited_ns};
+  return Opened{std::move(files->state), std::move(files->memory)};
 }
 
 void Template::reject(const std::string& why) const {
@@ -199,16 +197,15 @@ Result<> Template::make(const QemuTarget& target, const MachineSpec& spec, const
   auto save = [&]() -> Result<> {
     TRY(qmp.send("qmp_capabilities", Json::object()));
     TRY(qmp.send("migrate-set-capabilities", qemu_template_capabilities()));
-    int64_t waits = TRY(qmp.await_event("VSERPORT_CHANGE", [](const Json& data) -> Result<bool> {
+    TRY(qmp.await_event("VSERPORT_CHANGE", [](const Json& data) -> Result<bool> {
       return has(data, "id", qemu_channel_device) && has(data, "open", true);
     }));
     TRY(qmp.give("state", state.get()));
     TRY(qmp.send("migrate", {{"uri", "fd:state"}}));
-    record.waited_ns = std::max<int64_t>(TRY(qmp.await_event("STOP", any)) - waits, 0);
-    static_cast<void>(TRY(qmp.await_event("MIGRATION", [](const Json& data) -> Result<bool> {
+    TRY(qmp.await_event("MIGRATION", [](const Json& data) -> Result<bool> {
       if (has(data, "status", "failed")) return fail(Errc::start_failed, "save VM: QEMU has failed to");
       return has(data, "status", "completed");
-    })));
+    }));
     // What the agent has said would be missing from whatever is restored.
     pollfd said{channel.ours.get(), POLLIN, 0};
     if (::poll(&said, 1, 0) != 0) return fail(Errc::start_failed, "save VM: its agent did not wait to be spoken to");

@@ -36,7 +36,6 @@ class Template {
   struct Opened {
     UniqueFd state;
     UniqueFd memory;
-    int64_t waited_ns;  // Restored::waited_ns
   };
   // Empty: there is none that can be used.
   std::optional<Opened> open() const;

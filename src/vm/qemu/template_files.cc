@@ -86,10 +86,10 @@ bool is_set(const Json& object, const char* name) {
 }
 
 Json encode(const TemplateRecord& record) {
-  return {{"vcpus", record.vcpus},           {"memory_bytes", record.memory_bytes},
-          {"network", record.network},       {"upper", record.upper},
-          {"kernel", record.kernel},         {"accelerator", record.accelerator},
-          {"created_ns", record.created_ns}, {"waited_ns", record.waited_ns}};
+  return {{"vcpus", record.vcpus},          {"memory_bytes", record.memory_bytes},
+          {"network", record.network},      {"upper", record.upper},
+          {"kernel", record.kernel},        {"accelerator", record.accelerator},
+          {"created_ns", record.created_ns}};
 }
 
 TemplateRecord decode(const Json& object) {
@@ -101,7 +101,6 @@ TemplateRecord decode(const Json& object) {
   record.kernel = text_of(object, "kernel");
   record.accelerator = text_of(object, "accelerator");
   record.created_ns = number_of(object, "created_ns");
-  record.waited_ns = std::max<int64_t>(number_of(object, "waited_ns"), 0);
   return record;
 }
 

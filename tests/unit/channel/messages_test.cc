@@ -56,8 +56,7 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   config.shm_bytes = UINT64_MAX;
   config.cpu_quota_us = 1;
   config.pids_max = 2;
-  config.clock_ns = 1'790'000'000'123'456'789;
-  config.waited_ns = 7;
+  config.clock_offset_ns = 1'790'000'000'123'456'789;
   config.entropy = std::string("\0\xff\x80", 3);
   config.network = {.interface = "eth1",
                     .mac = "02:00:00:00:00:07",
@@ -77,8 +76,7 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   auto decoded = decode_container_config(encode(config));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->memory_max, 3U);
-  EXPECT_EQ(decoded->clock_ns, config.clock_ns);
-  EXPECT_EQ(decoded->waited_ns, config.waited_ns);
+  EXPECT_EQ(decoded->clock_offset_ns, config.clock_offset_ns);
   EXPECT_EQ(decoded->entropy, config.entropy);
   EXPECT_TRUE(decoded->init && decoded->privileged && decoded->no_new_privileges);
   ASSERT_EQ(decoded->ulimits.size(), 1U);
@@ -93,6 +91,12 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
   ASSERT_TRUE(decoded->network);
   EXPECT_EQ(decoded->network->published_udp, config.network->published_udp);
   EXPECT_EQ(decoded->network->prefix, 8);
+}
+
+TEST(Messages, AClockThatMakesNoTimeRefusesTheContainer) {
+  for (const char* offset : {"-1", "9223372036854775807", "18446744073709551615", "1.5", "\"1\""})
+    EXPECT_FALSE(decode_container_config(std::string(R"({"clock_offset_ns":)") + offset + "}")) << offset;
+  EXPECT_EQ(decode_container_config(R"({"clock_offset_ns":4611686018427387903})")->clock_offset_ns, INT64_MAX / 2);
 }
 
 TEST(Messages, ANetworkOfTheWrongKindRefusesTheContainer) {

@@ -72,6 +72,12 @@ TEST(Reports, WhatAGuestSaysWronglyIsRefusedByName) {
     EXPECT_FALSE(decode_process_list(text)) << text;
 }
 
+TEST(Reports, AClockReadingSurvivesTheWayUnlessItIsBeforeItsBeginning) {
+  EXPECT_EQ(decode_clock_reading(encode(ClockReading{INT64_MAX})).value().monotonic_ns, INT64_MAX);
+  for (std::string_view text : {"", "[]", R"({"monotonic_ns":-1})", R"({"monotonic_ns":"1"})"})
+    EXPECT_FALSE(decode_clock_reading(text)) << text;
+}
+
 TEST(Reports, AListThatIsTooLongIsRefused) {
   ProcessList list;
   list.processes.resize(most_listed_processes);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include "base/clock.h"
 #include "support/fake_guest.h"
 
 namespace diatom {
@@ -15,8 +16,10 @@ using channel::Output;
 using test::FakeGuest;
 using test::GuestScript;
 using testing::Contains;
+using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsSupersetOf;
 using testing::Not;
 
 class MonitorTest : public testing::Test {
@@ -102,15 +105,59 @@ TEST_F(MonitorTest, GivesEachVmRandomBytesAndTheTimeToOneThatWasRestored) {
   for (bool restored : {false, true}) {
     end_.reset();
     plan_.machine.templates = "/templates";
-    ASSERT_TRUE(run({.restored = restored, .bad_container = {}, .exit = ExitReport{}}));
+    int64_t begin_ns = wall_clock_ns();
+    ASSERT_TRUE(run({.restored = restored,
+                     .clock = std::vector<std::string>(10, R"({"monotonic_ns": 5000000000})"),
+                     .bad_container = {},
+                     .exit = ExitReport{}}));
     auto config = channel::decode_container_config(guest_->container);
     ASSERT_TRUE(config) << test::error_of(config);
     EXPECT_GE(config->entropy.size(), 32U);
     EXPECT_NE(config->entropy, before);
     before = config->entropy;
-    EXPECT_EQ(config->clock_ns, restored ? 7'000 : 0);
-    EXPECT_EQ(config->waited_ns, restored ? 5 : 0);
+    if (!restored) {
+      EXPECT_EQ(config->clock_offset_ns, 0);
+      EXPECT_THAT(guest_->requests, Not(Contains("GET /v1/clock")));
+      continue;
+    }
+    EXPECT_GE(config->clock_offset_ns, begin_ns - 5'000'000'000);
+    EXPECT_LE(config->clock_offset_ns, wall_clock_ns() - 5'000'000'000);
+    EXPECT_THAT(stages_, IsSupersetOf({"vmm", "clock", "agent"}));
   }
+}
+
+TEST_F(MonitorTest, TakesInputForAProgramOnlyOnceThatWasAskedFor) {
+  plan_.machine.templates = "/templates";
+  handlers_.on_stage = [this](std::string_view stage) {
+    EXPECT_EQ(monitor_->takes_input(), stage != "vmm" && stage != "clock") << stage;
+  };
+  to_write_ = "words";
+  auto end = run({.restored = true,
+                  .clock = std::vector<std::string>(10, R"({"monotonic_ns": 1})"),
+                  .bad_container = {},
+                  .echo = true});
+  ASSERT_TRUE(end) << test::error_of(end);
+  EXPECT_EQ(guest_->input, "words");
+}
+
+TEST_F(MonitorTest, StartsNothingInAGuestWhoseClockMakesNoSense) {
+  plan_.machine.templates = "/templates";
+  for (const char* answer :
+       {"", "[]", R"({"monotonic_ns": -1})", R"({"monotonic_ns": "x"})", R"({"monotonic_ns": 9223372036854775807})"}) {
+    end_.reset();
+    auto end = run({.restored = true, .clock = std::vector<std::string>(10, answer), .bad_container = {}});
+    ASSERT_FALSE(end) << answer;
+    EXPECT_EQ(end.error().code, Errc::guest) << answer;
+    EXPECT_THAT(guest_->requests, Each("GET /v1/clock"));
+  }
+}
+
+TEST_F(MonitorTest, GivesAGuestUpThatDoesNotTellItsTime) {
+  plan_.machine.templates = "/templates";
+  plan_.start_timeout = 20ms;
+  auto end = run({.restored = true, .bad_container = {}});
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Errc::timeout);
 }
 
 TEST_F(MonitorTest, BootsAVmThatCouldNotBeRestored) {
@@ -119,7 +166,7 @@ TEST_F(MonitorTest, BootsAVmThatCouldNotBeRestored) {
   ASSERT_TRUE(end) << test::error_of(end);
   EXPECT_THAT(guest_->boots, ElementsAre("restore", "boot"));
   EXPECT_THAT(stages_, ElementsAre("vmm", "agent", "started", "exited"));
-  EXPECT_EQ(channel::decode_container_config(guest_->container)->clock_ns, 0);
+  EXPECT_EQ(channel::decode_container_config(guest_->container)->clock_offset_ns, 0);
 }
 
 TEST_F(MonitorTest, DoesNotBootAVmWhosePortIsTaken) {

@@ -47,8 +47,6 @@ TEST(Qmp, WaitsForTheEventThatMatches) {
   qemu.say(
       "{\"return\": {}}\r\n{\"event\": \"OTHER\"}\n{\"event\": \"MIGRATION\", \"data\": {\"status\": \"active\"}}\n");
   qemu.say("{\"event\": \"MIGRATION\", \"data\": {\"status\": \"completed\"}}\n{\"event\": \"RESUME\"}\n");
-  qemu.say(R"({"event": "LATER", "timestamp": {"seconds": 1790000000, "microseconds": 123456}})"
-           "\n");
   QmpClient client = qemu.client();
   int seen = 0;
   EXPECT_TRUE(client.await_event("MIGRATION", [&](const Json& data) -> Result<bool> {
@@ -57,7 +55,6 @@ TEST(Qmp, WaitsForTheEventThatMatches) {
   }));
   EXPECT_EQ(seen, 2);
   EXPECT_TRUE(client.await_event("RESUME", any));
-  EXPECT_EQ(client.await_event("LATER", any).value(), 1'790'000'000'123'456'000);
 }
 
 TEST(Qmp, FindsAnEventAmongWhatHasCome) {
@@ -67,17 +64,8 @@ TEST(Qmp, FindsAnEventAmongWhatHasCome) {
   EXPECT_FALSE(client.find_event("RESUME", any).value());
   qemu.say(R"(onds": 2}})"
            "\n");
-  EXPECT_EQ(client.find_event("RESUME", any).value(), 2'000'000'000);
+  EXPECT_TRUE(client.find_event("RESUME", any).value());
   EXPECT_FALSE(client.find_event("RESUME", any).value());
-}
-
-TEST(Qmp, TakesNoTimeThatThereIsNot) {
-  for (std::string_view time : {"1", "{}", R"({"seconds": -1})", R"({"seconds": 9223372036854775807})",
-                                R"({"seconds": "1", "microseconds": 99999999999})"}) {
-    Qemu qemu;
-    qemu.say(R"({"event": "RESUME", "timestamp": )" + std::string(time) + "}\n");
-    EXPECT_GE(qemu.client().await_event("RESUME", any).value(), 0) << time;
-  }
 }
 
 TEST(Qmp, EndsWithTheErrorOfACommand) {
