@@ -24,6 +24,13 @@ struct HealthState {
   std::vector<HealthProbe> log;  // the last five, oldest first
 };
 
+// A stage that a container's last run has reached, of "begin", "template" (one had to be made first), "vmm", "clock"
+// (of a VM that was restored), "agent", "started", "exited", "ended".
+struct StageTime {
+  std::string name;
+  int64_t time_ns = 0;
+};
+
 struct ContainerInfo {
   std::string id;  // 64 hex digits
   std::string name;
@@ -49,7 +56,8 @@ struct ContainerInfo {
   std::string accelerator;         // "kvm", "hvf", "tcg" (emulation)
   std::string kernel;
   std::string start_kind;  // "warm": its VM is a clone of one that has booted; "cold": it has booted itself
-  std::string spec_json;   // everything that was decided, for inspect
+  std::vector<StageTime> stages;
+  std::string spec_json;  // everything that was decided, for inspect
   std::string log_path;
 };
 

@@ -10,6 +10,7 @@
 #include "runtime/runtime_impl.h"
 #include "runtime/spec_json.h"
 #include "runtime/spec_record.h"
+#include "runtime/stages.h"
 #include "vm/engine.h"
 
 namespace diatom {
@@ -40,6 +41,7 @@ ContainerInfo info_of(const store::Paths& paths, const store::ContainerRecord& r
                      .accelerator = record.accelerator,
                      .kernel = record.kernel,
                      .start_kind = record.start_kind,
+                     .stages = decode_stages(record.stages),
                      .spec_json = record.spec,
                      .log_path = (paths.container(record.id) / "container.log").string()};
   // One from before there were specs to start again from is still one to look at.

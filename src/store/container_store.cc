@@ -24,7 +24,7 @@ namespace {
 constexpr std::string_view columns =
     "id, name, image, image_name, state, spec, wanted, engine, accelerator, kernel, auto_remove, created_ns, "
     "started_ns, finished_ns, exit_code, signal, oom_killed, error, pid, address, ports, health, restarts, stopped, "
-    "start_kind";
+    "start_kind, stages";
 
 ContainerRecord read_row(const Statement& row) {
   int column = 0;
@@ -50,6 +50,7 @@ ContainerRecord read_row(const Statement& row) {
   container.restarts = number();
   container.stopped = number() != 0;
   container.start_kind = text();
+  container.stages = text();
   return container;
 }
 
@@ -90,7 +91,7 @@ void bind_life(Statement& statement, const ContainerRecord& container) {
   statement.bind(container.started_ns).bind(container.finished_ns).bind(container.exit_code).bind(container.signal);
   statement.bind(container.oom_killed ? 1 : 0).bind(container.error).bind(container.pid).bind(container.address);
   statement.bind(container.ports).bind(container.health).bind(container.restarts).bind(container.stopped ? 1 : 0);
-  statement.bind(container.start_kind);
+  statement.bind(container.start_kind).bind(container.stages);
   statement.bind(container.id);
 }
 
@@ -111,10 +112,10 @@ Result<> ContainerStore::insert(const ContainerRecord& container) {
   Statement statement =
       TRY(database_.prepare("INSERT INTO containers (state, engine, accelerator, kernel, started_ns, finished_ns, "
                             "exit_code, signal, oom_killed, error, pid, address, ports, health, restarts, stopped, "
-                            "start_kind, id, "
+                            "start_kind, stages, id, "
                             "name, image, image_name, spec, wanted, auto_remove, created_ns) SELECT ?, ?, ?, ?, ?, ?, "
-                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?20, ?, ?, ?, ?, ? "
-                            "WHERE EXISTS (SELECT 1 FROM images WHERE id = ?20) RETURNING 1"));
+                            "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?21, ?, ?, ?, ?, ? "
+                            "WHERE EXISTS (SELECT 1 FROM images WHERE id = ?21) RETURNING 1"));
   bind_life(statement, container);
   statement.bind(container.name).bind(container.image).bind(container.image_name).bind(container.spec);
   statement.bind(container.wanted).bind(container.auto_remove ? 1 : 0).bind(container.created_ns);
@@ -140,7 +141,7 @@ Result<> ContainerStore::write(const ContainerRecord& container) {
       "UPDATE containers SET state = ?, engine = ?, accelerator = ?, kernel = ?, started_ns = ?, finished_ns = ?, "
       "exit_code = ?, signal = ?, oom_killed = ?, error = ?, pid = ?, address = ?, ports = ?, health = ?, restarts = "
       "?, "
-      "stopped = ?, start_kind = ? WHERE id = ?"));
+      "stopped = ?, start_kind = ?, stages = ? WHERE id = ?"));
   bind_life(statement, container);
   return statement.run();
 }

@@ -28,6 +28,7 @@ struct ContainerRecord {
   std::string accelerator;
   std::string kernel;
   std::string start_kind = {};  // of its last VM: "warm" (restored), "cold" (booted)
+  std::string stages = "{}";    // of its last run, and when each was reached, JSON
   bool auto_remove = false;
   int64_t created_ns = 0;
   int64_t started_ns = 0;

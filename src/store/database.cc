@@ -121,6 +121,7 @@ CREATE INDEX events_time ON events(time_ns);
     // 5: VMs that were restored.
     R"sql(
 ALTER TABLE containers ADD COLUMN start_kind TEXT NOT NULL DEFAULT '';  -- "warm", "cold"
+ALTER TABLE containers ADD COLUMN stages TEXT NOT NULL DEFAULT '{}';  -- JSON: of the last run, and when each was reached
 )sql",
 };
 

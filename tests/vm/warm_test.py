@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Warm start (engine qemu): VMs that are restored from a template: the same as those that boot, and no two the same."""
 import concurrent.futures
+import datetime
 import io
 import json
 import math
@@ -23,6 +24,10 @@ from diatom import DEADLINE, ROOT, Home, HomeTest, main, need  # noqa: E402
 CLONES = 20
 AT_ONCE = 3
 CLOCK_ERROR = 0.05
+
+
+def parse_time(text: str) -> float:
+    return datetime.datetime.fromisoformat(text[:len('2026-01-31T12:00:00.123456')] + '+00:00').timestamp()
 
 
 class WarmTest(HomeTest):
@@ -112,6 +117,30 @@ class Start(WarmTest):
             out = re.sub(r'^dr-xr-xr-x +\d+ (.* proc)$', r'dr-xr-xr-x \1', out, flags=re.MULTILINE)
             outputs.append(out.splitlines())
         self.assertEqual(outputs[0], outputs[1])
+
+    def test_inspect_tells_when_each_stage_was_reached(self):
+        self.start_of()  # so that there is a template
+        for more, stages in (([], ['begin', 'vmm', 'clock', 'agent', 'started', 'exited', 'ended']),
+                             (['--no-template'], ['begin', 'vmm', 'agent', 'started', 'exited', 'ended'])):
+            before = time.time()
+            self.diatom('run', '--name', 'staged', *more, 'busybox', 'true')
+            (info,) = self.home.json('inspect', 'staged')
+            self.diatom('rm', 'staged')
+            reached = info['Engine']['Stages']
+            self.assertEqual([stage['Name'] for stage in reached], stages)
+            times = [parse_time(stage['Time']) for stage in reached]
+            self.assertEqual(times, sorted(times))
+            self.assertTrue(before < times[0] and times[-1] < time.time(), times)
+            for earlier, later, stage in zip(times, times[1:], reached[1:]):
+                self.assertAlmostEqual(later - earlier, stage['Milliseconds'] / 1e3, delta=0.001)
+            self.assertAlmostEqual(times[stages.index('started')], parse_time(info['State']['StartedAt']), delta=1)
+
+    def test_inspect_tells_that_a_template_was_made_first(self):
+        self.diatom('template', 'rm', '--all')
+        self.diatom('run', '--name', 'first', 'busybox', 'true')
+        (info,) = self.home.json('inspect', 'first')
+        self.diatom('rm', 'first')
+        self.assertEqual([stage['Name'] for stage in info['Engine']['Stages']][:3], ['begin', 'template', 'vmm'])
 
     def test_a_read_only_container_without_a_network(self):
         self.assertEqual(self.start_of('--read-only', '--network', 'none'), 'warm')

@@ -156,10 +156,28 @@ Json network_settings(const ContainerInfo& info, const Json& decided) {
   return settings;
 }
 
+// When each was reached, and how long after the one before.
+Json stages_json(const std::vector<StageTime>& stages) {
+  constexpr double us_per_ms = 1e3;
+  Json list = Json::array();
+  for (size_t i = 0; i < stages.size(); ++i) {
+    int64_t took_ns = i == 0 ? 0 : stages[i].time_ns - stages[i - 1].time_ns;
+    list.push_back({{"Name", stages[i].name},
+                    {"Time", json_time(stages[i].time_ns)},
+                    {"Milliseconds", static_cast<double>(took_ns / 1000) / us_per_ms}});
+  }
+  return list;
+}
+
 // The guest, as docker has no words for it.
 Json engine_json(const ContainerInfo& info, const Json& decided) {
-  return {{"Name", info.engine},      {"Accelerator", info.accelerator},  {"Kernel", info.kernel},
-          {"Start", info.start_kind}, {"Cpus", or_null(decided, "Cpus")}, {"Memory", or_null(decided, "Memory")}};
+  return {{"Name", info.engine},
+          {"Accelerator", info.accelerator},
+          {"Kernel", info.kernel},
+          {"Start", info.start_kind},
+          {"Stages", stages_json(info.stages)},
+          {"Cpus", or_null(decided, "Cpus")},
+          {"Memory", or_null(decided, "Memory")}};
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "runtime/container_events.h"
 #include "runtime/gpu_lock.h"
 #include "runtime/spec_record.h"
+#include "runtime/stages.h"
 
 namespace diatom {
 
@@ -116,6 +117,8 @@ void Monitor::begin_run() {
     return ended(fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile"));
   }
   run_began_ = std::chrono::steady_clock::now();
+  stages_.clear();
+  reached("begin");
   auto planned = plan_run();
   auto prepare = planned ? engine_->preparation(plan_.task.machine) : nullptr;
   if (!prepare) return run_or_fail(planned);
@@ -125,6 +128,7 @@ void Monitor::begin_run() {
     [[maybe_unused]] auto ignored = prepare(cancel);  // without it, this one boots
     loop_.post([this] {
       preparation_.join();
+      reached("template");
       tell_starters({.stage = "template", .error = {}});
       Result<> wanted;
       if (stop_requested_) wanted = fail(Errc::cancelled, "start " + shown() + ": it was stopped meanwhile");
@@ -183,6 +187,7 @@ Result<> Monitor::plan_run() {
 Result<> Monitor::run_planned() {
   TaskHandlers handlers{.on_stage =
                             [this](std::string_view name) {
+                              reached(name);
                               if (name != started_stage) tell_starters({.stage = std::string(name), .error = {}});
                             },
                         .on_started = [this] { started(); },
@@ -265,6 +270,7 @@ void Monitor::ended(Result<channel::ExitReport> report) {
 }
 
 void Monitor::record_end(const Result<channel::ExitReport>& report) {
+  reached("ended");
   record_.finished_ns = wall_clock_ns();
   record_.pid = 0;
   record_.address.clear();
@@ -299,6 +305,14 @@ void Monitor::next(std::optional<std::chrono::milliseconds> delay) {
   tell(exit_askers_, 200, exit);
   tell(stop_askers_, 200, exit);  // it did stop; that somebody else starts it again is another matter
   timer_ = loop_.after(*delay, [this] { begin_run(); });
+}
+
+// By a clock that nobody sets, from the run's begin on: a stage is never before the one that came first.
+void Monitor::reached(std::string_view stage) {
+  auto since = std::chrono::steady_clock::now() - run_began_;
+  int64_t begin_ns = stages_.empty() ? wall_clock_ns() : stages_.front().time_ns;
+  stages_.push_back({std::string(stage), begin_ns + std::chrono::nanoseconds(since).count()});
+  record_.stages = encode_stages(stages_);
 }
 
 // ---- Its end.

@@ -103,6 +103,7 @@ class Monitor {
   void freeze_for(const Asker& asker, bool frozen, std::function<void()> on_done);
   void update(const Asker& asker, const std::string& body);
   void tell_starters(const StartLine& line);
+  void reached(std::string_view stage);
   static void tell(std::vector<Asker>& list, int status, const std::string& body);
   static void answer(const Asker& asker, int status, std::string_view body = {});
   static void refuse(const Asker& asker, const Error& error);
@@ -130,6 +131,7 @@ class Monitor {
   RestartDecision restart_;
   Phase phase_ = Phase::between;
   std::chrono::steady_clock::time_point run_began_;
+  std::vector<StageTime> stages_;                   // of this run
   std::optional<channel::Limits> late_limits_;      // that came while the guest was booting
   std::chrono::steady_clock::time_point kill_due_;  // of a stop
   bool host_stops_ = false;                         // it is the host that wants us to end, and nobody else

@@ -26,6 +26,8 @@ ContainerInfo web() {
   info.ports = {{.host_address = "127.0.0.1", .host_port = 8080, .container_port = 80}};
   info.address = "10.0.2.15";
   info.health = {"healthy", 0, {{.started_ns = 1, .ended_ns = 2, .exit_code = 0, .output = "ok"}}};
+  info.start_kind = "warm";
+  info.stages = {{"begin", 1'790'000'000'000'000'000}, {"vmm", 1'790'000'000'012'345'678}};
   info.spec_json = R"({"Hostname": "h", "User": "u", "Env": ["A=1"], "Cmd": ["nginx", "-g", "daemon off;"],
     "Entrypoint": ["nginx"], "Arguments": ["-g", "daemon off;"], "WorkingDir": "/w", "ExposedPorts": ["80/tcp", "443/tcp"],
     "StopSignal": "SIGQUIT", "Gateway": "10.0.2.2", "IPPrefixLen": 24, "MacAddress": "02:00", "Cpus": 2, "Memory": 5})";
@@ -67,6 +69,9 @@ TEST(ContainerJson, HasDockersFields) {
       {"/NetworkSettings/Ports", R"({"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}],"443/tcp":null})"},
       {"/NetworkSettings/Networks/default/MacAddress", R"("02:00")"},
       {"/Engine/Cpus", "2"},
+      {"/Engine/Start", R"("warm")"},
+      {"/Engine/Stages/0", R"({"Name":"begin","Time":"2026-09-21T14:13:20.000000000Z","Milliseconds":0.0})"},
+      {"/Engine/Stages/1", R"({"Name":"vmm","Time":"2026-09-21T14:13:20.012345678Z","Milliseconds":12.345})"},
   };
   for (const auto& [path, value] : cases) {
     Json::json_pointer at(path);
