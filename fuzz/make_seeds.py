@@ -125,6 +125,27 @@ def messages():
     }.items()} | {'deep': '{"tmpfs":[' + '[' * 1500 + ']' * 1500 + ']}', 'bytes': b'\xff\xc3\xa9\xed\xa0\x80\xf4\x90'})
 
 
+# ---- QEMU.
+
+def qemu():
+    stamp = {'seconds': 1790000000, 'microseconds': 123456}
+    lines = [{'QMP': {'version': {'qemu': {'micro': 22, 'minor': 2, 'major': 7}}, 'capabilities': ['oob']}}, {'return': {}},
+             {'timestamp': stamp, 'event': 'MIGRATION', 'data': {'status': 'completed'}}, {'timestamp': stamp, 'event': 'RESUME'}]
+    write('qmp', {'restored': ''.join(json.dumps(line) + '\r\n' for line in lines),
+                  'twice': json.dumps(lines[3]) + '\n' + json.dumps({'event': 'RESUME', 'data': {'no': 1}}) + '\n' + json.dumps(lines[3]) + '\n',
+                  'error': json.dumps({'error': {'class': 'GenericError', 'desc': 'no such capability'}}) + '\n',
+                  'odd': '{"event": 1, "data": []}\n', 'none': '[]\n', 'error-odd': '{"error": 1}\n', 'cut': '{"event": "RES'})
+    file = {'bytes': 8192, 'inode': 7, 'changed_ns': 1790000000000000000}
+    write('template_record', {
+        'template': json.dumps({'vcpus': 2, 'memory_bytes': 536870912, 'network': True, 'upper': True, 'kernel': '6.1.0-40',
+                                'accelerator': 'tcg', 'created_ns': 1790000000000000000,
+                                'files': {'format': 3, 'memory': file, 'state': file, 'state_sha256': 'ab' * 32}}),
+        'failure': json.dumps({'reason': 'no room', 'count': 3, 'time_ns': 1790000000000000000}),
+        'failure-large': json.dumps({'reason': '', 'count': 2**63 - 1, 'time_ns': 2**64 - 1}),
+        'failure-negative': json.dumps({'reason': 1, 'count': 1, 'time_ns': -2**63}),
+        'odd': '{"files": 1, "vcpus": "x", "memory_bytes": -1}', 'none': '[]', 'deep': '{"files":' + '[' * 1500 + ']' * 1500 + '}'})
+
+
 # ---- Layers.
 
 def entry(name: str, kind: bytes = tarfile.REGTYPE, **fields) -> tarfile.TarInfo:
@@ -387,5 +408,5 @@ def frames():
 
 
 if __name__ == '__main__':
-    for make in (texts, documents, messages, layers, files, indexes, words, guest, host, frames):
+    for make in (texts, documents, messages, layers, files, indexes, words, guest, host, frames, qemu):
         make()

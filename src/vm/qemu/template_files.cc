@@ -24,6 +24,7 @@ constexpr uint64_t most_record = 64 << 10;
 constexpr mode_t mode_of_others = S_IRWXG | S_IRWXO;
 constexpr std::chrono::nanoseconds first_retry = 1min;
 constexpr std::chrono::nanoseconds last_retry = 1h;
+constexpr int64_t most_failures = 1000;  // that are counted
 
 fs::path record_path(const fs::path& folder) { return folder / "template.json"; }
 
@@ -70,12 +71,17 @@ std::string text_of(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-Json read_object(const fs::path& path) {
+// Empty, where there is none that is this user's own.
+std::string read_own(const fs::path& path) {
   auto file = open_own(path);
   auto size = file && look_at_own(file->get(), S_IFREG) ? file_size(file->get()) : fail(Errc::internal, "");
-  if (!size || *size > most_record) return Json::object();
+  if (!size || *size > most_record) return "";
   std::string text(*size, '\0');
-  if (!pread_all(file->get(), std::as_writable_bytes(std::span(text)), 0)) return Json::object();
+  if (!pread_all(file->get(), std::as_writable_bytes(std::span(text)), 0)) return "";
+  return text;
+}
+
+Json parse_object(std::string_view text) {
   Json object = parse_foreign_json(text);
   return object.is_object() ? object : Json::object();
 }
@@ -117,10 +123,10 @@ std::optional<TemplateFiles> open_template(const fs::path& folder) {
   auto memory = open_own(template_memory(folder));
   auto state = open_own(template_state(folder));
   if (!memory || !state) return std::nullopt;
-  Json record = read_object(record_path(folder));
-  TemplateFiles files{std::move(*memory), std::move(*state), decode(record)};
-  auto expected = describe(files);
-  if (!expected || record.value("files", Json()) != *expected) return std::nullopt;
+  TemplateDocument document = parse_template_document(read_own(record_path(folder)));
+  TemplateFiles files{std::move(*memory), std::move(*state), std::move(document.record)};
+  auto found = describe(files);
+  if (!found || document.files != *found) return std::nullopt;
   return files;
 }
 
@@ -131,26 +137,42 @@ Result<> record_template(const fs::path& folder, const TemplateRecord& record) {
   auto description = describe(files);
   if (!description)
     return fail(Errc::internal, "record template " + folder.string() + ": its files are not as they were made");
-  Json text = encode(record);
-  text["files"] = *description;
-  return replace_file(record_path(folder), print_json(text));
+  return replace_file(record_path(folder), print_template_document({record, std::move(*description)}));
 }
 
 void spoil_template(const fs::path& folder) { ::unlink(record_path(folder).c_str()); }
 
 // Without the disk's help: what is lost is made again.
 void record_failure(const fs::path& folder, const std::string& reason) {
-  Json before = read_object(template_failure(folder));
-  Json now = {{"reason", reason}, {"count", number_of(before, "count") + 1}, {"time_ns", wall_clock_ns()}};
+  auto before = find_failure(folder);
+  Json now = {{"reason", reason}, {"count", before ? before->count + 1 : 1}, {"time_ns", wall_clock_ns()}};
   [[maybe_unused]] auto ignored = replace_file(template_failure(folder), print_json(now));
 }
 
 std::optional<TemplateFailure> find_failure(const fs::path& folder) {
-  Json record = read_object(template_failure(folder));
-  int64_t count = number_of(record, "count");
+  return parse_template_failure(read_own(template_failure(folder)));
+}
+
+TemplateDocument parse_template_document(std::string_view text) {
+  Json object = parse_object(text);
+  auto files = object.find("files");
+  return {decode(object), files != object.end() ? *files : Json()};
+}
+
+std::string print_template_document(const TemplateDocument& document) {
+  Json object = encode(document.record);
+  object["files"] = document.files;
+  return print_json(object);
+}
+
+std::optional<TemplateFailure> parse_template_failure(std::string_view text) {
+  Json object = parse_object(text);
+  int64_t count = std::min(number_of(object, "count"), most_failures);
   if (count <= 0) return std::nullopt;
   auto pause = std::min(first_retry * (int64_t{1} << std::min<int64_t>(count - 1, 10)), last_retry);
-  return TemplateFailure{text_of(record, "reason"), number_of(record, "time_ns") + pause.count()};
+  // One that is yet to come: the clock has been set back since, and nobody waits for longer than the pause.
+  int64_t time_ns = std::clamp<int64_t>(number_of(object, "time_ns"), 0, wall_clock_ns());
+  return TemplateFailure{text_of(object, "reason"), count, time_ns + pause.count()};
 }
 
 Result<std::vector<std::string>> template_names(const fs::path& templates) {

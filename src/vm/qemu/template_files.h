@@ -2,11 +2,13 @@
 // start").
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "vm/engine.h"
 
 namespace diatom::vm {
@@ -34,10 +36,20 @@ void spoil_template(const fs::path& folder);
 
 struct TemplateFailure {
   std::string reason;
+  int64_t count = 0;     // how often it has failed
   int64_t retry_ns = 0;  // when it is to be tried again
 };
 void record_failure(const fs::path& folder, const std::string& reason);
 std::optional<TemplateFailure> find_failure(const fs::path& folder);
+
+// template.json, and the file of a failure. Pure and total: what makes no sense says nothing.
+struct TemplateDocument {
+  TemplateRecord record;
+  Json files;  // how they were when they were recorded
+};
+TemplateDocument parse_template_document(std::string_view text);
+std::string print_template_document(const TemplateDocument& document);
+std::optional<TemplateFailure> parse_template_failure(std::string_view text);
 
 // The folders' names below `templates`, also of those that could not be made.
 Result<std::vector<std::string>> template_names(const fs::path& templates);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "support/scratch.h"
 
 namespace diatom::vm {
@@ -113,6 +114,16 @@ TEST(TemplateFailure, IsTriedAgainLaterEachTime) {
   }
   EXPECT_TRUE(replace_file(template_failure(folder), "QEMU ended"));
   EXPECT_FALSE(find_failure(folder));
+}
+
+TEST(TemplateFailure, IsWaitedForNoLongerThanItsPauseWhateverItSays) {
+  for (const char* text : {R"({"count": 1, "time_ns": 9223372036854775807})", R"({"count": 1, "time_ns": -9})",
+                           R"({"count": 9223372036854775807, "time_ns": 18446744073709551615})"}) {
+    auto failure = parse_template_failure(text);
+    ASSERT_TRUE(failure) << text;
+    EXPECT_LE(failure->retry_ns, wall_clock_ns() + std::chrono::nanoseconds(std::chrono::hours(1)).count()) << text;
+    EXPECT_LT(failure->count, 10'000) << text;
+  }
 }
 
 }  // namespace
