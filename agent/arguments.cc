@@ -24,8 +24,8 @@ Arguments parse_arguments(std::span<char* const> words) {
       arguments.without_nics = true;
     } else if (word == "load-network") {
       arguments.load_network = true;
-    } else if (word == "leave-disks") {
-      arguments.leave_disks = true;
+    } else if (word == "find-disks") {
+      arguments.find_disks = true;
     } else if (word == "disks=files") {
       arguments.disks_are_files = true;
     } else if (word.starts_with(disk_prefix)) {

@@ -19,9 +19,9 @@ struct Arguments {
   bool disks_are_files = false;        // "disks=files": behind virtio-fs
   bool without_nics = false;           // "nic=none": one that is there leads nowhere, and is nobody's
   // For a VM that others are restored from. "load-network": the network's drivers are loaded before the agent waits for
-  // its first word. "leave-disks": nothing is known of any disk by then (leave_disks).
+  // its first word. "find-disks": and all disks have been found (find_disks).
   bool load_network = false;
-  bool leave_disks = false;
+  bool find_disks = false;
 };
 
 // Of main's argv, without the program's name. The kernel adds words of its own: what is none of these is passed over.

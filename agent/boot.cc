@@ -199,7 +199,7 @@ Result<UniqueFd> boot(const Arguments& arguments) {
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
   if (arguments.load_network) load_network_modules();
-  if (arguments.leave_disks) TRY(leave_disks());
+  if (arguments.find_disks) TRY(find_disks());
   return arguments.vsock_port ? connect_channel(*arguments.vsock_port) : open_channel(uevents.get());
 }
 

@@ -1,8 +1,9 @@
 #include "disks.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -12,9 +13,6 @@
 namespace diatom::agent {
 
 namespace {
-
-constexpr std::string_view driver = "/sys/bus/virtio/drivers/virtio_blk/";
-constexpr std::string_view own_serial = "agent";  // of the disk that the agent itself has come from
 
 struct Described {
   DiskNames names;
@@ -26,37 +24,23 @@ Described& described() {
   return disks;
 }
 
-// "virtio3": what the driver calls them.
-std::vector<std::string>& left_disks() {
-  static std::vector<std::string> devices;
-  return devices;
-}
-
-Result<> tell_driver(std::string_view what, const std::string& device) {
-  UniqueFd file = TRY(open_file(fs::path(driver) / what, O_WRONLY));
-  return write_all(file.get(), device);
+Result<> drop_cache(const std::string& device) {
+  UniqueFd disk = TRY(open_file(device, O_RDONLY));
+  if (::ioctl(disk.get(), BLKFLSBUF, 0) < 0) return fail_errno("drop what was read of " + device);
+  return {};
 }
 
 }  // namespace
 
 void describe_disks(const Arguments& arguments) { described() = {arguments.disks, arguments.disks_are_files}; }
 
-Result<> leave_disks() {
-  std::vector<std::string> names = TRY(list_directory("/sys/block"));
-  std::ranges::sort(names);  // so that they get the same names again
-  for (const std::string& name : names) {
-    std::error_code error;
-    fs::path device = fs::canonical("/sys/block/" + name + "/device", error);
+Result<> find_disks() {
+  for (const std::string& name : TRY(list_directory("/sys/block"))) {
     auto serial = read_file("/sys/block/" + name + "/serial", 256);
-    if (error || !serial || *serial == own_serial) continue;
-    TRY(tell_driver("unbind", device.filename()));
-    left_disks().push_back(device.filename());
+    if (!serial || serial->empty()) continue;
+    TRY(drop_cache("/dev/" + name));
+    described().names.emplace(*serial, name);
   }
-  return {};
-}
-
-Result<> take_disks() {
-  for (const std::string& device : std::exchange(left_disks(), {})) TRY(tell_driver("bind", device));
   return {};
 }
 

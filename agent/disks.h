@@ -11,11 +11,9 @@ namespace diatom::agent {
 // For an engine whose disks have no serials of ours, or that has no disks. Once, before any is looked for.
 void describe_disks(const Arguments& arguments);
 
-// Takes the driver away from all disks but the agent's own. A VM that is saved then knows nothing of their sizes, nor
-// of what is on them.
-Result<> leave_disks();
-// Gives them back; nothing where they were not left.
-Result<> take_disks();
+// Notes which disk has which serial, and forgets what was read of them: in a VM that is restored there is something
+// else on them.
+Result<> find_disks();
 
 // "/dev/vda" of the disk with that serial. Once for each: a device may have to be made.
 Result<std::string> find_disk(std::string_view serial, bool writable);

@@ -2,7 +2,6 @@
 
 #include "answers.h"
 #include "boot.h"
-#include "disks.h"
 #include "identity.h"
 #include "measure.h"
 #include "mounts.h"
@@ -21,7 +20,6 @@ constexpr auto kill_deadline = 3s;
 Result<> make_container(const channel::ContainerConfig& config) {
   TRY(take_identity(config));
   NetworkSetup network(config.network);
-  TRY(take_disks());
   TRY(mount_container_root(config));
   return network.finish();
 }

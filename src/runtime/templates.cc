@@ -22,7 +22,7 @@ TemplateInfo to_info(vm::TemplateRecord record) {
           .vcpus = record.vcpus,
           .memory_bytes = record.memory_bytes,
           .network = record.network,
-          .writable = record.upper,
+          .writable = record.upper_bytes > 0,
           .kernel = std::move(record.kernel),
           .accelerator = std::move(record.accelerator),
           .created_ns = record.created_ns,
@@ -70,11 +70,12 @@ Result<TemplateInfo> Templates::build(const ContainerSpec& spec) {
                                   .upper = spec.read_only ? "" : "upper",
                                   .max_vcpus = engine.availability.max_vcpus}));
   const vm::MachineSpec& machine = plan.task.machine;
+  uint64_t upper_bytes = spec.read_only ? 0 : spec.disk_bytes;
   TRY(vm::forget_template_failures(machine.templates));
   if (auto prepare = engine.engine->preparation(machine)) TRY(prepare(impl_->cancel));
   for (auto& record : TRY(vm::list_templates(machine.templates)))
     if (record.whole && record.vcpus == machine.vcpus && record.memory_bytes == machine.memory_bytes &&
-        record.network == machine.network.has_value() && record.upper == (machine.disks.size() > 1))
+        record.network == machine.network.has_value() && record.upper_bytes == upper_bytes)
       return to_info(std::move(record));
   return fail(Errc::unsupported, "make template: engine " + std::string(engine.engine->name()) + " has none here",
               "engine qemu has, with accelerator kvm or tcg");

@@ -81,8 +81,8 @@ struct TemplateRecord {
   unsigned vcpus = 0;
   uint64_t memory_bytes = 0;
   bool network = false;
-  bool upper = false;  // for a VM with a writable layer
-  std::string kernel;  // its version
+  uint64_t upper_bytes = 0;  // of the writable layer's disk; 0: without one
+  std::string kernel;        // its version
   std::string accelerator;
   int64_t created_ns = 0;
   int64_t used_ns = 0;  // for the last time

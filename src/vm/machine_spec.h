@@ -32,6 +32,7 @@ struct Disk {
   std::vector<DiskExtent> extents;
   bool read_only = true;
   bool ephemeral = false;  // nobody reads it after this VM: the guest's flushes need not reach the disk
+  uint64_t bytes = 0;      // that the guest sees: zeros follow the extents; 0: as many as those have
 };
 
 // Of a port of the host's, to the guest's address.

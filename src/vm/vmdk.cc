@@ -21,6 +21,14 @@ Result<> check_path(const fs::path& path) {
 
 }  // namespace
 
+bool is_joined(const Disk& disk) { return disk.extents.size() != 1 || disk.bytes > disk.extents.front().bytes; }
+
+uint64_t extent_bytes(const Disk& disk) {
+  uint64_t bytes = 0;
+  for (const DiskExtent& extent : disk.extents) bytes += extent.bytes;
+  return bytes;
+}
+
 fs::path vmdk_path(const MachineSpec& spec, const Disk& disk) { return spec.directory / (disk.serial + ".vmdk"); }
 
 std::string vmdk_descriptor(const Disk& disk) {
@@ -32,14 +40,19 @@ std::string vmdk_descriptor(const Disk& disk) {
       "parentCID=ffffffff\n"
       "createType=\"twoGbMaxExtentFlat\"\n"
       "# Extent description\n";
-  for (const auto& extent : disk.extents)
-    text += fmt::format("RW {} FLAT \"{}\" 0\n", extent.bytes / 512, extent.path.string());
+  // What lies behind a file's end reads as zeros.
+  uint64_t all = extent_bytes(disk);
+  uint64_t zeros = disk.bytes > all ? disk.bytes - all : 0;
+  for (const auto& extent : disk.extents) {
+    uint64_t bytes = extent.bytes + (&extent == &disk.extents.back() ? zeros : 0);
+    text += fmt::format("RW {} FLAT \"{}\" 0\n", bytes / 512, extent.path.string());
+  }
   return text;
 }
 
 Result<> write_vmdk_descriptors(const MachineSpec& spec) {
   for (const Disk& disk : spec.disks) {
-    if (disk.extents.size() == 1) continue;
+    if (!is_joined(disk)) continue;
     for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
     UniqueFd descriptor = TRY(open_file(vmdk_path(spec, disk), O_WRONLY | O_CREAT | O_TRUNC));
     TRY(write_all(descriptor.get(), vmdk_descriptor(disk)));

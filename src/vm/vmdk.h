@@ -10,7 +10,11 @@
 
 namespace diatom::vm {
 
-// Where the descriptor of a disk of several extents lies.
+// It needs a descriptor.
+bool is_joined(const Disk& disk);
+// Of its extents together.
+uint64_t extent_bytes(const Disk& disk);
+// Where the descriptor of a joined disk lies.
 std::filesystem::path vmdk_path(const MachineSpec& spec, const Disk& disk);
 std::string vmdk_descriptor(const Disk& disk);
 // For every disk that needs one. Errors: invalid_argument for a path that a descriptor cannot hold.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "vm/vmdk.h"
@@ -13,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* memory_backend = "memory";
+constexpr uint64_t size_step = 64ULL << 30;  // of disks that are read-only
 
 bool is_x86(const QemuTarget& target) { return target.arch == "amd64"; }
 
@@ -54,9 +56,13 @@ json file_node(const std::filesystem::path& path, const Disk& disk) {
 }
 
 json block_node(const MachineSpec& spec, const Disk& disk, std::optional<QemuTemplate> use) {
-  if (use == QemuTemplate::saved)  // its agent leaves them before it is saved
-    return {{"driver", "null-co"}, {"node-name", disk.serial}, {"read-only", disk.read_only}, {"read-zeroes", true}};
-  bool joined = disk.extents.size() != 1;
+  if (use == QemuTemplate::saved)
+    return {{"driver", "null-co"},
+            {"node-name", disk.serial},
+            {"read-only", disk.read_only},
+            {"read-zeroes", true},
+            {"size", disk.bytes}};
+  bool joined = is_joined(disk);
   json node = {{"driver", joined ? "vmdk" : "raw"},
                {"node-name", disk.serial},
                {"read-only", disk.read_only},
@@ -98,6 +104,14 @@ void add_template(std::vector<std::string>& argv, const MachineSpec& spec, QemuT
 
 }  // namespace
 
+MachineSpec with_disk_sizes(MachineSpec spec) {
+  for (Disk& disk : spec.disks) {
+    uint64_t bytes = extent_bytes(disk);
+    disk.bytes = disk.read_only ? std::max<uint64_t>(1, (bytes + size_step - 1) / size_step) * size_step : bytes;
+  }
+  return spec;
+}
+
 std::optional<PortForward> refused_forward(const MachineSpec& spec, std::string_view words) {
   if (!spec.network || words.find("Could not set up host forwarding rule") == std::string_view::npos)
     return std::nullopt;
@@ -117,7 +131,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
   if (use) machine += fmt::format(",memory-backend={}", memory_backend);
   std::string kernel_words = kernel_command_line(target, spec.kernel);
   // The kernel hands these on to the agent: for a VM that will be saved.
-  if (use) kernel_words += spec.network ? " leave-disks load-network" : " leave-disks";
+  if (use) kernel_words += spec.network ? " find-disks load-network" : " find-disks";
   std::vector<std::string> argv = {
       target.program,
       "-name",

@@ -34,6 +34,10 @@ enum class QemuTemplate { saved, restored };
 // QMP's migrate-set-capabilities for both: the state is without the memory.
 Json qemu_template_capabilities();
 
+// With the sizes that the guest's disks have, whether it boots or is restored: a driver asks once, and a template's has
+// asked before there was an image. So those that are read-only, images, are all of one size, with zeros at the end.
+MachineSpec with_disk_sizes(MachineSpec spec);
+
 // The argument vector that boots `spec`. Pure: golden-tested without a VM. A disk of several extents is opened through
 // its VMDK descriptor (vm/vmdk.h).
 std::vector<std::string> qemu_command_line(const QemuTarget& target, const MachineSpec& spec,

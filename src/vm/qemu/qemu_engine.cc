@@ -201,7 +201,8 @@ Result<std::string> QemuEngine::ask_version() const {
 
 Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { return find_guest_kernel(cache); }
 
-std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& spec) const {
+std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& given) const {
+  MachineSpec spec = with_disk_sizes(given);
   auto target = find_target();
   auto wanted = target ? find_template(*target, spec) : std::nullopt;
   if (!wanted || wanted->is_settled()) return nullptr;
@@ -210,7 +211,8 @@ std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const Machin
   };
 }
 
-Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& spec) {
+Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& given) {
+  MachineSpec spec = with_disk_sizes(given);
   QemuTarget target = TRY(find_target());
   if (spec.host_sockets)
     return fail(Errc::unsupported, "use network \"tsi\": QEMU has no such thing", "use --engine krun, or leave it out");

@@ -48,7 +48,7 @@ TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
   record.vcpus = spec.vcpus;
   record.memory_bytes = spec.memory_bytes;
   record.network = spec.network.has_value();
-  record.upper = spec.disks.size() > 1;
+  record.upper_bytes = spec.disks.size() > 1 ? spec.disks[1].bytes : 0;
   record.kernel = spec.kernel.version;
   record.accelerator = target.accelerator;
   record.created_ns = wall_clock_ns();
@@ -64,7 +64,7 @@ bool has(const Json& data, const char* name, const Json& value) {
 std::string shape_of(const QemuTarget& target, const MachineSpec& spec) {
   std::string text = target.program + "\n" + target.accelerator + "\n" + spec.kernel.image.string() + "\n";
   text += fmt::format("{} {} {}", spec.vcpus, spec.memory_bytes, spec.network.has_value());
-  for (const Disk& disk : spec.disks) text += " " + disk.serial;
+  for (const Disk& disk : spec.disks) text += fmt::format(" {}:{}", disk.serial, disk.bytes);
   return sha256_hex(text);
 }
 
@@ -107,7 +107,7 @@ MachineSpec template_spec(const MachineSpec& spec) {
   wanted.memory_bytes = spec.memory_bytes;
   wanted.kernel = spec.kernel;
   for (const Disk& disk : spec.disks)
-    wanted.disks.push_back({.serial = disk.serial, .extents = {}, .read_only = disk.read_only});
+    wanted.disks.push_back({.serial = disk.serial, .extents = {}, .read_only = disk.read_only, .bytes = disk.bytes});
   if (spec.network) {
     wanted.network = spec.network;
     wanted.network->mac = "02:00:00:00:00:01";

@@ -93,7 +93,7 @@ bool is_set(const Json& object, const char* name) {
 
 Json encode(const TemplateRecord& record) {
   return {{"vcpus", record.vcpus},          {"memory_bytes", record.memory_bytes},
-          {"network", record.network},      {"upper", record.upper},
+          {"network", record.network},      {"upper_bytes", record.upper_bytes},
           {"kernel", record.kernel},        {"accelerator", record.accelerator},
           {"created_ns", record.created_ns}};
 }
@@ -103,7 +103,7 @@ TemplateRecord decode(const Json& object) {
   record.vcpus = static_cast<unsigned>(number_of(object, "vcpus"));
   record.memory_bytes = static_cast<uint64_t>(number_of(object, "memory_bytes"));
   record.network = is_set(object, "network");
-  record.upper = is_set(object, "upper");
+  record.upper_bytes = static_cast<uint64_t>(number_of(object, "upper_bytes"));
   record.kernel = text_of(object, "kernel");
   record.accelerator = text_of(object, "accelerator");
   record.created_ns = number_of(object, "created_ns");

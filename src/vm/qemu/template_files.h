@@ -14,7 +14,7 @@
 namespace diatom::vm {
 
 // Of what these files hold, and of what the agent does before it waits for the host.
-inline constexpr int template_format = 3;
+inline constexpr int template_format = 4;
 inline constexpr std::string_view template_prefix = "vm-";
 
 fs::path template_memory(const fs::path& folder);

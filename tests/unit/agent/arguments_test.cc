@@ -34,8 +34,8 @@ TEST(Arguments, TakeTheNicsAway) {
 TEST(Arguments, SayWhatATemplateDoesBeforeItIsSaved) {
   EXPECT_TRUE(parse({"quiet", "load-network"}).load_network);
   EXPECT_FALSE(parse({"load-network=", "network"}).load_network);
-  EXPECT_TRUE(parse({"leave-disks"}).leave_disks);
-  EXPECT_FALSE(parse({"load-network"}).leave_disks);
+  EXPECT_TRUE(parse({"find-disks"}).find_disks);
+  EXPECT_FALSE(parse({"load-network"}).find_disks);
 }
 
 TEST(Arguments, PassOverWhatTheKernelAdds) {

@@ -142,14 +142,15 @@ TEST(QemuCommandLine, HasNoNicWithoutANetwork) {
 constexpr auto saved = QemuTemplate::saved;
 constexpr auto restored = QemuTemplate::restored;
 
-TEST(QemuCommandLine, BootsATemplateWithMemoryInAFileAndWithoutDisks) {
-  auto argv = qemu_command_line(emulated(), example(), saved);
+TEST(QemuCommandLine, BootsATemplateWithMemoryInAFileAndEmptyDisks) {
+  auto argv = qemu_command_line(emulated(), template_spec(with_disk_sizes(example())), saved);
   EXPECT_THAT(value_of(argv, "-machine"), HasSubstr(",memory-backend=memory"));
   EXPECT_EQ(value_of(argv, "-object"), R"({"id":"memory","mem-path":"/dev/fd/8","qom-type":)"
                                        R"("memory-backend-file","share":true,"size":536870912})");
   EXPECT_EQ(value_of(argv, "-mon"), "chardev=qmp,mode=control");
   EXPECT_EQ(value_of(argv, "-blockdev", 1),
-            R"({"driver":"null-co","node-name":"upper","read-only":false,"read-zeroes":true})");
+            R"({"driver":"null-co","node-name":"upper","read-only":false,"read-zeroes":true,"size":1048576})");
+  EXPECT_THAT(value_of(argv, "-blockdev", 0), HasSubstr(R"("size":68719476736})"));
   EXPECT_THAT(argv, Not(Contains("-incoming")));
 }
 
@@ -162,8 +163,8 @@ TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
 
 TEST(QemuCommandLine, TellsTheAgentOfATemplateWhatToDoBeforeItIsSaved) {
   EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network(), saved), "-append"),
-              EndsWith(" leave-disks load-network"));
-  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved), "-append"), EndsWith(" leave-disks"));
+              EndsWith(" find-disks load-network"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved), "-append"), EndsWith(" find-disks"));
   EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network()), "-append"),
               AllOf(Not(HasSubstr("network")), Not(HasSubstr("disks"))));
 }
@@ -195,6 +196,31 @@ TEST(RefusedForward, IsTheOneThatQemuNames) {
   EXPECT_FALSE(refused_forward(spec, words("tcp:127.0.0.1:1-10.0.2.15:1")));
   EXPECT_FALSE(refused_forward(spec, "qemu-system-x86_64: tcp:127.0.0.1:80-10.0.2.15:80"));
   EXPECT_FALSE(refused_forward(example(), words("tcp:127.0.0.1:80-10.0.2.15:80")));
+}
+
+TEST(WithDiskSizes, GivesAllImagesOneSizeAndAWritableDiskItsOwn) {
+  MachineSpec spec = example();
+  spec.disks[0].extents.push_back({"/l/1.data", 64ULL << 30});
+  spec = with_disk_sizes(std::move(spec));
+  EXPECT_EQ(spec.disks[0].bytes, 128ULL << 30);
+  EXPECT_EQ(spec.disks[1].bytes, 1ULL << 20);
+  EXPECT_EQ(with_disk_sizes(example()).disks[0].bytes, 64ULL << 30);
+}
+
+TEST(WithDiskSizes, JoinsAnImageOfOneFileWithZeros) {
+  MachineSpec spec = example();
+  spec.disks[0].extents.pop_back();
+  EXPECT_FALSE(is_joined(spec.disks[0]));
+  spec = with_disk_sizes(std::move(spec));
+  EXPECT_TRUE(is_joined(spec.disks[0]));
+  EXPECT_FALSE(is_joined(spec.disks[1]));
+  EXPECT_THAT(vmdk_descriptor(spec.disks[0]), HasSubstr("RW 134217728 FLAT \"/i/meta\" 0\n"));
+}
+
+TEST(VmdkDescriptor, EndsWithZerosWhereTheDiskIsLarger) {
+  Disk disk = example().disks[0];
+  disk.bytes = 1 << 20;
+  EXPECT_THAT(vmdk_descriptor(disk), HasSubstr("RW 16 FLAT \"/i/meta\" 0\nRW 2032 FLAT \"/l/0.data\" 0\n"));
 }
 
 TEST(VmdkDescriptor, ListsTheExtentsInOrderInSectors) {

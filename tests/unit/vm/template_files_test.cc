@@ -23,6 +23,7 @@ struct Made {
     record.vcpus = 2;
     record.memory_bytes = 8192;
     record.network = true;
+    record.upper_bytes = 64ULL << 30;
     record.kernel = "6.1";
     record.created_ns = 5;
     EXPECT_TRUE(record_template(folder, record));
@@ -41,7 +42,7 @@ TEST(TemplateFiles, AreOpenedAsTheyWereRecorded) {
   EXPECT_EQ(file_size(files->memory.get()).value(), 8192U);
   EXPECT_EQ(files->record.vcpus, 2U);
   EXPECT_TRUE(files->record.network);
-  EXPECT_FALSE(files->record.upper);
+  EXPECT_EQ(files->record.upper_bytes, 64ULL << 30);
   EXPECT_EQ(files->record.kernel, "6.1");
   EXPECT_EQ(files->record.created_ns, 5);
 }
