@@ -1,5 +1,6 @@
 #include "arguments.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -9,6 +10,26 @@ namespace {
 
 constexpr std::string_view vsock_prefix = "channel=vsock:";
 constexpr std::string_view disk_prefix = "disk=";
+constexpr std::string_view network_prefix = "network=";
+
+std::string_view take_until(char end, std::string_view& rest) {
+  size_t at = std::min(rest.find(end), rest.size());
+  std::string_view taken = rest.substr(0, at);
+  rest.remove_prefix(std::min(at + 1, rest.size()));
+  return taken;
+}
+
+// Address/prefix,gateway,resolver.
+std::optional<channel::NetworkConfig> parse_network(std::string_view text) {
+  channel::NetworkConfig network;
+  network.address = take_until('/', text);
+  std::string_view prefix = take_until(',', text);
+  auto [end, error] = std::from_chars(prefix.data(), prefix.data() + prefix.size(), network.prefix);
+  network.gateway = take_until(',', text);
+  network.resolver = text;
+  if (error != std::errc() || end != prefix.data() + prefix.size() || network.resolver.empty()) return std::nullopt;
+  return network;
+}
 
 }  // namespace
 
@@ -22,10 +43,10 @@ Arguments parse_arguments(std::span<char* const> words) {
       if (error == std::errc() && end == digits.data() + digits.size()) arguments.vsock_port = port;
     } else if (word == "nic=none") {
       arguments.without_nics = true;
-    } else if (word == "load-network") {
-      arguments.load_network = true;
-    } else if (word == "find-disks") {
-      arguments.find_disks = true;
+    } else if (word == "prepare") {
+      arguments.prepare = true;
+    } else if (word.starts_with(network_prefix)) {
+      arguments.network = parse_network(word.substr(network_prefix.size()));
     } else if (word == "disks=files") {
       arguments.disks_are_files = true;
     } else if (word.starts_with(disk_prefix)) {

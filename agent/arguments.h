@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "channel/messages.h"
+
 namespace diatom::agent {
 
 // Devices ("vda") by the serials that they should have.
@@ -18,10 +20,11 @@ struct Arguments {
   DiskNames disks;                     // "disk=root:vda"
   bool disks_are_files = false;        // "disks=files": behind virtio-fs
   bool without_nics = false;           // "nic=none": one that is there leads nowhere, and is nobody's
-  // For a VM that others are restored from. "load-network": the network's drivers are loaded before the agent waits for
-  // its first word. "find-disks": and all disks have been found (find_disks).
-  bool load_network = false;
-  bool find_disks = false;
+  // "prepare": for a VM that others are restored from. Whatever needs no container's configuration is done before the
+  // agent waits for its first word. "network=10.0.2.15/24,10.0.2.2,10.0.2.3": so is its network, which all of them
+  // have.
+  bool prepare = false;
+  std::optional<channel::NetworkConfig> network;
 };
 
 // Of main's argv, without the program's name. The kernel adds words of its own: what is none of these is passed over.

@@ -23,14 +23,17 @@
 #include <vector>
 
 #include "base/file.h"
+#include "cgroup.h"
 #include "disks.h"
 #include "mounts.h"
+#include "network.h"
 
 namespace diatom::agent {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
+constexpr auto clock_deadline = std::chrono::seconds(3);
 constexpr auto device_deadline = std::chrono::seconds(20);
 constexpr std::string_view port_name = "diatom.agent";
 int kernel_log = -1;  // for the life of the process
@@ -155,6 +158,23 @@ void open_network_to_users() {
       auto ignored = write_all(setting->get(), value);
 }
 
+// The kernel measures its clock for a second, beside all else, and takes another then. Whoever is restored before that
+// would have to do it.
+void await_clock() {
+  constexpr const char* path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+  for (auto deadline = Clock::now() + clock_deadline; Clock::now() < deadline; ::poll(nullptr, 0, 20))
+    if (read_file(path, 256).value_or("") != "tsc-early\n") return;
+}
+
+// Each VM that is restored has it done already: code that runs there for the first time is what takes its time.
+Result<> prepare(const Arguments& arguments) {
+  if (arguments.network) prepare_network(*arguments.network);
+  TRY(find_disks());
+  prepare_cgroup(arguments.network);
+  await_clock();
+  return {};
+}
+
 }  // namespace
 
 int log_descriptor() { return kernel_log; }
@@ -198,8 +218,7 @@ Result<UniqueFd> boot(const Arguments& arguments) {
   // What the container does with its memory must not end the agent.
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) [[maybe_unused]]
     auto ignored = write_all(score->get(), "-1000");
-  if (arguments.load_network) load_network_modules();
-  if (arguments.find_disks) TRY(find_disks());
+  if (arguments.prepare) TRY(prepare(arguments));
   return arguments.vsock_port ? connect_channel(*arguments.vsock_port) : open_channel(uevents.get());
 }
 

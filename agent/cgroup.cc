@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <tuple>
 
 #include "base/file.h"
 #include "boot.h"
@@ -58,26 +60,78 @@ Result<> limit_memory(uint64_t wanted) {
   return ::access(path_of("memory.swap.max").c_str(), W_OK) == 0 ? write_cgroup("memory.swap.max", "0") : Result<>();
 }
 
-std::string number_or_max(uint64_t value) { return value == 0 ? "max" : std::to_string(value); }
+// What of the cgroup is there already. Rules that could not be made are not, and are tried again.
+struct Prepared {
+  bool made = false;
+  bool devices = false;
+  std::optional<channel::NetworkConfig> network;
+};
 
-}  // namespace
+Prepared& prepared() {
+  static Prepared prepared;
+  return prepared;
+}
 
-void make_cgroup(const channel::ContainerConfig& config) {
-  if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr)) return;
+bool make_hierarchy() {
+  if (!mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr)) return false;
   // One by one: a kernel may lack any of them.
   for (const char* controller : {"+cpu", "+memory", "+pids", "+io", "+cpuset"})
     if (auto fd = open_file("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY)) [[maybe_unused]]
       auto ignored = write_all(fd->get(), controller);
   ::mkdir(container_cgroup, 0755);
+  prepared().made = true;
+  return true;
+}
+
+// They go with the cgroup; nobody is in it yet.
+void drop_rules() {
+  if (::rmdir(container_cgroup) < 0 || ::mkdir(container_cgroup, 0755) < 0)
+    return log(std::string("make the cgroup anew: ") + std::strerror(errno));
+  prepared() = {.made = true, .devices = false, .network = {}};
+}
+
+void restrict_container_devices() {
+  auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY);
+  if (!cgroup) return;
+  auto restricted = restrict_devices(cgroup->get());
+  prepared().devices = restricted.has_value();
+  if (!restricted) log("devices are not restricted: " + restricted.error().message);
+}
+
+void restrict_container_network(const channel::NetworkConfig& network) {
+  auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY);
+  if (!cgroup) return;
+  auto closed_off = close_host_network(cgroup->get(), network);
+  if (closed_off)
+    prepared().network = network;
+  else
+    log("the host's loopback is not closed to the container: " + closed_off.error().message);
+}
+
+bool same_rules(const channel::NetworkConfig& a, const channel::NetworkConfig& b) {
+  return std::tie(a.address, a.prefix, a.resolver, a.published_udp) ==
+         std::tie(b.address, b.prefix, b.resolver, b.published_udp);
+}
+
+std::string number_or_max(uint64_t value) { return value == 0 ? "max" : std::to_string(value); }
+
+}  // namespace
+
+void prepare_cgroup(const std::optional<channel::NetworkConfig>& network) {
+  if (!make_hierarchy()) return;
   measure_memory();
+  restrict_container_devices();
+  if (network) restrict_container_network(*network);
+}
+
+void make_cgroup(const channel::ContainerConfig& config) {
+  if (!prepared().made && !make_hierarchy()) return;
+  if (config.privileged && prepared().devices) drop_rules();
+  if (memory_to_spare() == UINT64_MAX) measure_memory();
   if (auto limited = limit_memory(config.memory_max); !limited) log(limited.error().message);
-  if (!config.privileged)
-    if (auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY))
-      if (auto restricted = restrict_devices(cgroup->get()); !restricted)
-        log("devices are not restricted: " + restricted.error().message);
-  if (auto cgroup = open_file(container_cgroup, O_RDONLY | O_DIRECTORY); cgroup && config.network)
-    if (auto closed_off = close_host_network(cgroup->get(), *config.network); !closed_off)
-      log("the host's loopback is not closed to the container: " + closed_off.error().message);
+  if (!config.privileged && !prepared().devices) restrict_container_devices();
+  if (config.network && !(prepared().network && same_rules(*prepared().network, *config.network)))
+    restrict_container_network(*config.network);
   if (config.cpu_quota_us > 0) write_quietly("cpu.max", std::to_string(config.cpu_quota_us) + " 100000");
   if (config.pids_max > 0) write_quietly("pids.max", std::to_string(config.pids_max));
 }

@@ -14,6 +14,8 @@ namespace diatom::agent {
 
 inline constexpr char container_cgroup[] = "/sys/fs/cgroup/container";
 
+// For a VM that others are restored from: the cgroup, with the rules for devices, and those for that network.
+void prepare_cgroup(const std::optional<channel::NetworkConfig>& network);
 void make_cgroup(const channel::ContainerConfig& config);
 Result<> set_limits(const channel::Limits& limits);
 // A file of the container's cgroup; empty when the kernel has none.

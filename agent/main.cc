@@ -6,6 +6,8 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
+#include <vector>
+
 #include "boot.h"
 #include "disks.h"
 #include "server.h"
@@ -24,11 +26,13 @@ void hold_standard_descriptors() {
 
 Result<> serve(const agent::Arguments& arguments) {
   agent::describe_disks(arguments);
+  auto loop = TRY(EventLoop::create());
+  auto server = TRY(agent::Server::create(*loop));
+  TRY(loop->on_signal(SIGCHLD, [&](int) { server->reap(); }));
+  // Once the channel is open, a VM may be saved at any moment.
   UniqueFd channel = TRY(agent::boot(arguments));
   TRY(agent::await_host(channel));
-  auto loop = TRY(EventLoop::create());
-  auto server = TRY(agent::Server::open(*loop, std::move(channel)));
-  TRY(loop->on_signal(SIGCHLD, [&](int) { server->reap(); }));
+  TRY(server->attach(std::move(channel)));
   return loop->run();
 }
 
@@ -44,7 +48,8 @@ int main(int argc, char** argv) {
   hold_standard_descriptors();
   // Nor are its children, until they have become somebody's program: nobody in the container looks into them.
   ::prctl(PR_SET_DUMPABLE, 0);
-  auto words = std::span(argv, static_cast<size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+  std::vector<char*> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  for (char** entry = environ; *entry != nullptr; ++entry) words.push_back(*entry);  // a kernel's words with a "="
   if (auto served = serve(agent::parse_arguments(words)); !served) agent::log(served.error().message);
   // The host has gone, or nothing can be done: the VM ends.
   ::sync();

@@ -57,8 +57,12 @@ Result<> make_upper_root(const char* path) {
   struct stat root{};
   if (::stat("/image", &root) < 0) return fail_errno("stat image");
   if (::mkdir(path, 0755) < 0) return errno == EEXIST ? Result<>() : Result<>(fail_errno("make writable layer"));
-  if (::chown(path, root.st_uid, root.st_gid) < 0 || ::chmod(path, root.st_mode & 07777) < 0)
+  // Mostly there is nothing to be changed, and each change is code of the file system's that runs for the first time.
+  struct stat made{};
+  if (::stat(path, &made) < 0) return fail_errno("make writable layer");
+  if ((made.st_uid != root.st_uid || made.st_gid != root.st_gid) && ::chown(path, root.st_uid, root.st_gid) < 0)
     return fail_errno("make writable layer");
+  if (made.st_mode != root.st_mode && ::chmod(path, root.st_mode & 07777) < 0) return fail_errno("make writable layer");
   timespec times[2] = {root.st_atim, root.st_mtim};
   ::utimensat(AT_FDCWD, path, times, 0);
   return {};

@@ -15,6 +15,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/platform/platform.h"
@@ -111,7 +112,7 @@ Result<> add_default_route(int fd, in_addr gateway) {
   set(route.rt_genmask, {});
   set(route.rt_gateway, gateway);
   route.rt_flags = RTF_UP | RTF_GATEWAY;
-  if (::ioctl(fd, SIOCADDRT, &route) < 0) return fail_errno("set default route");
+  if (::ioctl(fd, SIOCADDRT, &route) < 0 && errno != EEXIST) return fail_errno("set default route");
   return {};
 }
 
@@ -133,6 +134,23 @@ Result<> set_up(const NetworkConfig& config) {
   TRY(interface.bring_up());
   if (config.gateway.empty()) return {};
   return add_default_route(fd.get(), TRY(parse_address(config.gateway)));
+}
+
+std::optional<NetworkConfig>& prepared_network() {
+  static std::optional<NetworkConfig> config;
+  return config;
+}
+
+bool is_prepared(const NetworkConfig& config) {
+  const auto& prepared = prepared_network();
+  return prepared && std::tie(prepared->interface, prepared->address, prepared->prefix, prepared->gateway) ==
+                         std::tie(config.interface, config.address, config.prefix, config.gateway);
+}
+
+Result<> finish_prepared(const NetworkConfig& config) {
+  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("set network up");
+  return Interface(fd.get(), config.interface).set_mac(config.mac);
 }
 
 using Program = BpfProgram;
@@ -258,8 +276,18 @@ Program connect_program(const Closed& closed) {
 
 }  // namespace
 
+void prepare_network(const NetworkConfig& config) {
+  auto ready = set_up(config);
+  if (!ready) return log(ready.error().message);  // it is tried again where there is a container
+  prepared_network() = config;
+}
+
 NetworkSetup::NetworkSetup(const std::optional<NetworkConfig>& config) {
   if (!config) return;
+  if (is_prepared(*config)) {
+    prepared_ = finish_prepared(*config);
+    return;
+  }
   auto pipe = platform::make_pipe();
   pid_ = pipe ? ::fork() : -1;
   if (pid_ != 0) {
@@ -274,7 +302,7 @@ NetworkSetup::NetworkSetup(const std::optional<NetworkConfig>& config) {
 NetworkSetup::~NetworkSetup() { [[maybe_unused]] auto ignored = finish(); }
 
 Result<> NetworkSetup::finish() {
-  if (!failure_) return {};
+  if (!failure_) return prepared_;
   std::string words = pid_ < 0 ? "set network up: no process can be made" : "";
   char buffer[1024];
   for (ssize_t got; pid_ > 0 && (got = ::read(failure_.get(), buffer, sizeof buffer)) != 0;) {

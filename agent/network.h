@@ -9,7 +9,11 @@
 
 namespace diatom::agent {
 
+// For a VM that others are restored from: sets up all but the MAC address.
+void prepare_network(const channel::NetworkConfig& config);
+
 // Sets the network up in a process of its own, beside whatever else is to be done: loading the driver takes a while.
+// Where it was prepared, there is little left to do.
 class NetworkSetup {
  public:
   // Nothing is done, and finish() is a success, without a configuration.
@@ -25,6 +29,7 @@ class NetworkSetup {
 
  private:
   pid_t pid_ = -1;
+  Result<> prepared_;
   UniqueFd failure_;  // what went wrong, in words; empty when nothing did
 };
 

@@ -26,7 +26,7 @@ Result<> make_container(const channel::ContainerConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::open(EventLoop& loop, UniqueFd channel) {
+Result<std::unique_ptr<Server>> Server::create(EventLoop& loop) {
   std::unique_ptr<Server> server(new Server(loop));
   Server* self = server.get();
   auto on_request = [self](StreamId stream, const channel::Request& request) { return self->route(stream, request); };
@@ -35,7 +35,7 @@ Result<std::unique_ptr<Server>> Server::open(EventLoop& loop, UniqueFd channel) 
     loop.stop();
   };
   server->connection_ =
-      TRY(channel::Connection::open(loop, std::move(channel), channel::Connection::Role::server, on_request, on_lost));
+      TRY(channel::Connection::open(loop, UniqueFd(), channel::Connection::Role::server, on_request, on_lost));
   server->channel_ = server->connection_.get();
   return server;
 }

@@ -14,14 +14,15 @@ namespace diatom::agent {
 
 class Server {
  public:
-  // Takes the channel. Serves until the host has gone: then the loop is stopped.
-  static Result<std::unique_ptr<Server>> open(EventLoop& loop, UniqueFd channel);
+  static Result<std::unique_ptr<Server>> create(EventLoop& loop);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
   Server(Server&&) = delete;
   Server& operator=(Server&&) = delete;
   ~Server() = default;
 
+  // Serves until the host has gone: then the loop is stopped. Not a word is said before.
+  Result<> attach(UniqueFd channel) { return connection_->attach(std::move(channel)); }
   void reap();  // some child has ended
 
  private:

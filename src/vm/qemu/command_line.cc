@@ -44,6 +44,9 @@ std::string kernel_command_line(const QemuTarget& target, const GuestKernel& ker
   }
   // The first disk; the agent leaves it for a root of its own.
   if (!kernel.agent_disk.empty()) line += " root=/dev/vda rootfstype=ext4 ro init=/init";
+  // A guest has no policy of AppArmor's or TOMOYO's: what they would do at each call is left out. The others are those
+  // that programs may see or use.
+  line += " lsm=landlock,yama";
   // Emulated code has no speculation to be mitigated.
   if (target.accelerator == "tcg") line += " mitigations=off";
   return line;
@@ -84,11 +87,13 @@ std::string forward_rule(const UserNetwork& network, const PortForward& forward)
                      forward.guest_port);
 }
 
+// guest_announce: after a restore the guest would tell its neighbours where it is now. It has none.
 void add_network(std::vector<std::string>& argv, const UserNetwork& network) {
   std::string netdev = fmt::format("user,id=net0,ipv6=off,net={}/{},host={},dns={},dhcpstart={}", network.network,
                                    network.prefix, network.gateway, network.resolver, network.guest_address);
   for (const PortForward& forward : network.forwards) netdev += ",hostfwd=" + forward_rule(network, forward);
-  argv.insert(argv.end(), {"-netdev", netdev, "-device", "virtio-net-device,netdev=net0,mac=" + network.mac});
+  argv.insert(argv.end(),
+              {"-netdev", netdev, "-device", "virtio-net-device,netdev=net0,guest_announce=off,mac=" + network.mac});
 }
 
 void add_template(std::vector<std::string>& argv, const MachineSpec& spec, QemuTemplate use) {
@@ -131,7 +136,10 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
   if (use) machine += fmt::format(",memory-backend={}", memory_backend);
   std::string kernel_words = kernel_command_line(target, spec.kernel);
   // The kernel hands these on to the agent: for a VM that will be saved.
-  if (use) kernel_words += spec.network ? " find-disks load-network" : " find-disks";
+  if (use) kernel_words += " prepare";
+  if (use && spec.network)
+    kernel_words += fmt::format(" network={}/{},{},{}", spec.network->guest_address, spec.network->prefix,
+                                spec.network->gateway, spec.network->resolver);
   std::vector<std::string> argv = {
       target.program,
       "-name",

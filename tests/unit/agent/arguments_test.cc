@@ -32,10 +32,17 @@ TEST(Arguments, TakeTheNicsAway) {
 }
 
 TEST(Arguments, SayWhatATemplateDoesBeforeItIsSaved) {
-  EXPECT_TRUE(parse({"quiet", "load-network"}).load_network);
-  EXPECT_FALSE(parse({"load-network=", "network"}).load_network);
-  EXPECT_TRUE(parse({"find-disks"}).find_disks);
-  EXPECT_FALSE(parse({"load-network"}).find_disks);
+  EXPECT_TRUE(parse({"quiet", "prepare"}).prepare);
+  EXPECT_FALSE(parse({"quiet", "prepare="}).prepare);
+  auto network = parse({"network=10.0.2.15/24,10.0.2.2,10.0.2.3"}).network;
+  ASSERT_TRUE(network);
+  EXPECT_EQ(network->address, "10.0.2.15");
+  EXPECT_EQ(network->prefix, 24);
+  EXPECT_EQ(network->gateway, "10.0.2.2");
+  EXPECT_EQ(network->resolver, "10.0.2.3");
+  for (const char* word :
+       {"network=", "network", "network=10.0.2.15/x,10.0.2.2,10.0.2.3", "network=10.0.2.15/24,10.0.2.2"})
+    EXPECT_FALSE(parse({word}).network) << word;
 }
 
 TEST(Arguments, PassOverWhatTheKernelAdds) {

@@ -60,7 +60,8 @@ TEST(QemuCommandLine, TurnsQemusOwnSandboxOn) {
 
 TEST(QemuCommandLine, PutsNothingOfTheUsersOnTheKernelCommandLine) {
   EXPECT_EQ(value_of(qemu_command_line(emulated(), example()), "-append"),
-            "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check tsc_early_khz=2596114 mitigations=off");
+            "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable no_timer_check tsc_early_khz=2596114 lsm=landlock,yama "
+            "mitigations=off");
 }
 
 TEST(QemuCommandLine, LeavesMitigationsAndTheClockAloneUnderHardwareVirtualisation) {
@@ -94,7 +95,7 @@ TEST(QemuCommandLine, GivesArmHostsTheVirtMachine) {
   target.arch = "arm64";
   auto argv = qemu_command_line(target, example());
   EXPECT_EQ(value_of(argv, "-machine"), "virt");
-  EXPECT_EQ(value_of(argv, "-append"), "console=ttyAMA0 quiet panic=-1 mitigations=off");
+  EXPECT_EQ(value_of(argv, "-append"), "console=ttyAMA0 quiet panic=-1 lsm=landlock,yama mitigations=off");
 }
 
 TEST(QemuCommandLine, GivesAKernelWithoutInitramfsTheAgentAsItsFirstDisk) {
@@ -132,7 +133,7 @@ TEST(QemuCommandLine, GivesTheGuestOneNicOnAUserModeNetworkWithItsPorts) {
             "user,id=net0,ipv6=off,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.3,dhcpstart=10.0.2.15,"
             "hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=udp:0.0.0.0:5353-10.0.2.15:53,"
             "hostfwd=tcp:127.0.0.1:80-10.0.2.15:80");
-  EXPECT_THAT(argv, Contains("virtio-net-device,netdev=net0,mac=02:aa:aa:aa:aa:aa"));
+  EXPECT_THAT(argv, Contains("virtio-net-device,netdev=net0,guest_announce=off,mac=02:aa:aa:aa:aa:aa"));
 }
 
 TEST(QemuCommandLine, HasNoNicWithoutANetwork) {
@@ -163,10 +164,10 @@ TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
 
 TEST(QemuCommandLine, TellsTheAgentOfATemplateWhatToDoBeforeItIsSaved) {
   EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network(), saved), "-append"),
-              EndsWith(" find-disks load-network"));
-  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved), "-append"), EndsWith(" find-disks"));
+              EndsWith(" prepare network=10.0.2.15/24,10.0.2.2,10.0.2.3"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example(), saved), "-append"), EndsWith(" prepare"));
   EXPECT_THAT(value_of(qemu_command_line(emulated(), example_with_network()), "-append"),
-              AllOf(Not(HasSubstr("network")), Not(HasSubstr("disks"))));
+              AllOf(Not(HasSubstr("network")), Not(HasSubstr("prepare"))));
 }
 
 // But for the memory and the disks, a VM must have the devices that its template had.
