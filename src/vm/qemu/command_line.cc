@@ -52,8 +52,11 @@ std::string kernel_command_line(const QemuTarget& target, const GuestKernel& ker
   return line;
 }
 
-json file_node(const std::filesystem::path& path, const Disk& disk) {
+// drop-cache: after a restore QEMU would throw out of this host's memory what it has of the files, and have written to
+// the disk what has not been yet, as if another host had written to them.
+json file_node(const std::filesystem::path& path, const Disk& disk, std::optional<QemuTemplate> use) {
   json node = {{"driver", "file"}, {"filename", path.string()}};
+  if (use) node["drop-cache"] = false;
   if (!disk.read_only) node["discard"] = "unmap";
   return node;
 }
@@ -69,17 +72,30 @@ json block_node(const MachineSpec& spec, const Disk& disk, std::optional<QemuTem
   json node = {{"driver", joined ? "vmdk" : "raw"},
                {"node-name", disk.serial},
                {"read-only", disk.read_only},
-               {"file", file_node(joined ? vmdk_path(spec, disk) : disk.extents.front().path, disk)}};
+               {"file", file_node(joined ? vmdk_path(spec, disk) : disk.extents.front().path, disk, use)}};
   if (!disk.read_only) node["discard"] = "unmap";
   if (disk.ephemeral) node["cache"] = {{"no-flush", true}};
   return node;
 }
 
-void add_disk(std::vector<std::string>& argv, const json& node) {
+// The same by the older option, which takes options of a VMDK's extents, too. It divides its own by commas.
+std::string drive_option(json node, const std::string& name, size_t extents) {
+  node.erase("node-name");
+  for (size_t i = 0; i < extents; ++i) node[fmt::format("extents.{}.drop-cache", i)] = false;
+  std::string option =
+      fmt::format("if=none,id={},read-only={},file=json:", name, node["read-only"].get<bool>() ? "on" : "off");
+  for (char c : node.dump()) option += std::string(c == ',' ? 2 : 1, c);
+  return option;
+}
+
+void add_disk(std::vector<std::string>& argv, const json& node, size_t restored_extents = 0) {
   std::string name = node["node-name"].get<std::string>();
+  if (restored_extents > 0)
+    argv.insert(argv.end(), {"-drive", drive_option(node, name, restored_extents)});
+  else
+    argv.insert(argv.end(), {"-blockdev", node.dump()});
   // werror: by default QEMU stops the VM when the host's disk is full, and waits for somebody who is not there.
-  argv.insert(argv.end(), {"-blockdev", node.dump(), "-device",
-                           fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", name)});
+  argv.insert(argv.end(), {"-device", fmt::format("virtio-blk-device,drive={0},serial={0},werror=report", name)});
 }
 
 std::string forward_rule(const UserNetwork& network, const PortForward& forward) {
@@ -182,7 +198,10 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
     argv.insert(argv.end(), {"-serial", "chardev:console"});
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
-  for (const Disk& disk : spec.disks) add_disk(argv, block_node(spec, disk, use));
+  for (const Disk& disk : spec.disks) {
+    bool many = use == QemuTemplate::restored && is_joined(disk);
+    add_disk(argv, block_node(spec, disk, use), many ? disk.extents.size() : 0);
+  }
   if (spec.network) add_network(argv, *spec.network);
   if (use) add_template(argv, spec, *use);
   return argv;

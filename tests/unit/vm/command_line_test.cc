@@ -158,8 +158,18 @@ TEST(QemuCommandLine, BootsATemplateWithMemoryInAFileAndEmptyDisks) {
 TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
   auto argv = qemu_command_line(emulated(), example(), restored);
   EXPECT_THAT(value_of(argv, "-object"), HasSubstr(R"("share":false)"));
-  EXPECT_THAT(value_of(argv, "-blockdev", 1), HasSubstr("/c/upper"));
+  EXPECT_THAT(value_of(argv, "-blockdev"), HasSubstr("/c/upper"));
   EXPECT_EQ(value_of(argv, "-incoming"), "defer");
+}
+
+TEST(QemuCommandLine, LeavesThisHostsCacheOfTheDisksAloneWhenItRestores) {
+  auto argv = qemu_command_line(emulated(), example(), restored);
+  EXPECT_EQ(value_of(argv, "-drive"),
+            R"(if=none,id=root,read-only=on,file=json:{"driver":"vmdk",,"extents.0.drop-cache":false,,)"
+            R"("extents.1.drop-cache":false,,"file":{"driver":"file",,"drop-cache":false,,)"
+            R"("filename":"/home/containers/a/root.vmdk"},,"read-only":true})");
+  EXPECT_THAT(value_of(argv, "-blockdev"), HasSubstr(R"("drop-cache":false)"));
+  EXPECT_THAT(value_of(qemu_command_line(emulated(), example()), "-blockdev"), Not(HasSubstr("drop-cache")));
 }
 
 TEST(QemuCommandLine, TellsTheAgentOfATemplateWhatToDoBeforeItIsSaved) {
