@@ -206,7 +206,9 @@ Result<> Monitor::run_planned() {
   offer_input();
   // While the guest boots, or is restored: it has not written anything yet. The folder first: no record without one.
   // What cannot be recorded must not run: nobody would know that it does.
-  TRY(sync_container(store_->paths(), record_.id));
+  // One that goes with its end has nothing that a power cut could lose; and blocks that the host's file system has not
+  // given out yet cost nothing to be given back (each piece takes ext4 2 ms where it discards at once).
+  if (!spec_.auto_remove) TRY(sync_container(store_->paths(), record_.id));
   return write_record(true);
 }
 
