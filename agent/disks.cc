@@ -4,7 +4,6 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#include <utility>
 #include <vector>
 
 #include "base/file.h"
