@@ -1,4 +1,5 @@
-"""What the benches of containers share: diatom and podman (with plain namespaces) by the same words, and the ratios."""
+"""What the benches of containers share: diatom and its peers (podman with plain namespaces, bare_qemu.py) by the same
+words, turn by turn, and the ratios."""
 import contextlib
 import os
 import pathlib
@@ -13,6 +14,10 @@ from collections.abc import Iterator
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'tests/support'))
 from diatom import Home  # noqa: E402
+
+# Ends at once when it is told to, as the first process of a container too, to which signals do nothing by default.
+SLEEPER = ('sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1000 & wait $!; done')
+DEADLINE = 120
 
 
 class Diatom:
@@ -55,28 +60,56 @@ def two_tools() -> Iterator[tuple[Home, pathlib.Path, list]]:
     with Home() as home, tempfile.TemporaryDirectory() as directory:
         scratch = pathlib.Path(directory)
         tools = [Diatom(home)]
-        if shutil.which('podman') and os.geteuid() == 0:
+        if shutil.which('podman') and shutil.which('runc') and os.geteuid() == 0:
             tools.append(Podman(scratch, home.path / 'busybox.tar'))
         else:
-            print('without podman: it is not here, or this is not root')
+            print('without podman: it or runc is not here, or this is not root')
         yield home, scratch, tools
         if len(tools) > 1:
             subprocess.run(tools[1].command('rm', '-fa'), env=tools[1].env(), stdout=subprocess.DEVNULL)
 
 
-def timed(tool, *words) -> float:
+def attempt(tool, *words) -> tuple[float, str]:
+    """How long it took, in milliseconds, and why it failed: nothing, if it has not."""
     begin = time.monotonic()
-    result = subprocess.run(tool.command(*words), env=tool.env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, timeout=120)
-    if result.returncode != 0:
-        sys.exit(f'{tool.name} {" ".join(map(str, words))}: {result.stderr.decode()}')
-    return (time.monotonic() - begin) * 1000
+    try:
+        result = subprocess.run(tool.command(*words), env=tool.env(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=DEADLINE)
+        why = '' if result.returncode == 0 else f'exit code {result.returncode}: {result.stderr.decode()}'
+    except subprocess.TimeoutExpired:
+        why = f'it did not end within {DEADLINE} s'
+    return (time.monotonic() - begin) * 1000, why
+
+
+def timed(tool, *words) -> float:
+    milliseconds, why = attempt(tool, *words)
+    if why:
+        sys.exit(f'{" ".join(map(str, (tool.name, *words)))}: {why}')
+    return milliseconds
+
+
+def interleaved(runs: int, step: str, words: dict) -> dict:
+    """`words`: a tool to what it is given; returns what report() takes. A first round counts for nobody: it fills the
+    page cache, and makes what is made once."""
+    times: dict = {}
+    for number in range(runs + 1):
+        for tool, given in words.items():
+            milliseconds = timed(tool, *given)
+            if number > 0:
+                times.setdefault((tool.name, step), []).append(milliseconds)
+    return times
 
 
 def report(times: dict, tools: list, bars: dict):
-    """`times`: (tool, step) to milliseconds, in the order of the steps; `bars`: a step to what is said of it."""
+    """`times`: (tool, step) to milliseconds, in the order of the steps; `bars`: a step to what is said of it. The first
+    tool is ours, and the ratios of the medians are of it to each of the others."""
     for step in dict.fromkeys(step for _, step in times):
-        medians = [statistics.median(times[tool.name, step]) for tool in tools]
-        text = '   '.join(f'{tool.name} {median:8.1f} ms' for tool, median in zip(tools, medians))
-        ratio = f'   ratio {medians[0] / medians[1]:6.2f}' if len(medians) > 1 else ''
-        print(f'{step:14} {text}{ratio}   {bars.get(step, "")}'.rstrip())
+        ours = statistics.median(times[tools[0].name, step])
+        text = f'{step:14}'
+        for tool in tools:
+            samples = times[tool.name, step]
+            median = statistics.median(samples)
+            text += f'   {tool.name} {median:8.1f} ms ({min(samples):.1f}–{max(samples):.1f})'
+            if tool is not tools[0]:
+                text += f' ratio {ours / median:.2f}'
+        print(f'{text}   {bars.get(step, "")}'.rstrip(), flush=True)
