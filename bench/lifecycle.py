@@ -57,7 +57,9 @@ def port_floor(home: Home, scratch: pathlib.Path, how: str = f'{PRINT} > /port')
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(socket_path))
         listener.listen()
-        guest = home.popen('run', '--rm', '--privileged', *ROOM, 'busybox', 'sh', '-c', script, env={'DIATOM_QEMU': str(qemu)})
+        # Booted: otherwise the first to come to the socket would be the VM that makes a template.
+        guest = home.popen('run', '--rm', '--no-template', '--privileged', *ROOM, 'busybox', 'sh', '-c', script,
+                           env={'DIATOM_QEMU': str(qemu)})
         connection, _ = listener.accept()
         with connection:
             got = len(connection.recv(1 << 20))
