@@ -4,11 +4,9 @@
   lifecycle.py [RUNS]
 
 create, start, exec true, stop (of a program that obeys its signal), rm; the throughput of `logs` from the program's
-write to the file; the memory of 20 idle containers that nobody shares (PSS of VMM and monitor). Bars: create at most
-10 ms, and the same for an image a hundred times as large; exec at most 1.0 of podman's; stop at most 0.5 s.
-start has no bar here: a VM boots where podman forks.
+write to the file. Bars: create at most 10 ms, and the same for an image a hundred times as large; exec at most 1.0 of
+podman's; stop at most 0.5 s. start has no bar here: a VM starts where podman forks (warm_run.py).
 """
-import json
 import os
 import pathlib
 import re
@@ -19,11 +17,9 @@ import subprocess
 import sys
 import time
 
-from beside_podman import Diatom, Home, report, timed, two_tools
+from beside_podman import SLEEPER, Diatom, Home, report, timed, two_tools
 
-SLEEPER = ('sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1000 & wait $!; done')
 LOG_BYTES = 64 << 20
-IDLE = 20
 
 
 def one_life(tool, image: str, name: str, times: dict):
@@ -93,26 +89,6 @@ def nanoseconds(stamp: str) -> int:
     return ((hours * 60 + minutes) * 60 + seconds) * 10**9 + int((fraction or '0').ljust(9, '0'))
 
 
-def idle_memory(home: Home) -> tuple[float, float]:
-    """MiB of private memory (USS) and of proportional memory (PSS) for each of 20 idle containers."""
-    names = [f'idle{i:02}' for i in range(IDLE)]
-    for name in names:
-        timed(Diatom(home), 'run', '-d', '-m', '128m', '--name', name, 'busybox', *SLEEPER)
-    private = proportional = 0
-    for name in names:
-        pid = json.loads(home.run('inspect', name).stdout)[0]['State']['Pid']
-        monitor = int(pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[1])
-        for process in (pid, monitor):
-            for line in pathlib.Path(f'/proc/{process}/smaps_rollup').read_text().splitlines():
-                key, _, value = line.partition(':')
-                if key in ('Private_Clean', 'Private_Dirty'):
-                    private += int(value.split()[0])
-                if key == 'Pss':
-                    proportional += int(value.split()[0])
-    timed(Diatom(home), 'rm', '-f', *names)
-    return private / 1024 / IDLE, proportional / 1024 / IDLE
-
-
 def create_by_size(home: Home, scratch: pathlib.Path, runs: int):
     """The same `create`, from an image of a few hundred MiB."""
     root = scratch / 'large'
@@ -144,8 +120,6 @@ def main() -> None:
         print('logs     a bare virtio port {:.0f} MB/s, by way of a pipe {:.0f} MB/s'.format(*floors))
         for tool in tools:
             print(f'logs     {tool.name} {log_throughput(tool, "busybox"):.0f} MB/s from write to file')
-        private, proportional = idle_memory(home)
-        print(f'idle     {private:.1f} MiB of {IDLE} containers each that nobody shares (PSS {proportional:.1f} MiB)')
 
 
 if __name__ == '__main__':

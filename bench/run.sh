@@ -6,6 +6,8 @@ cd "$(dirname "$0")"
 echo "$(nproc) CPUs, $(uname -srm), $(git rev-parse --short HEAD), $(date -u +%F)"
 echo '== cold start'
 ./cold_run.py
+echo '== warm start'
+./warm_run.py
 echo '== cold start, libkrun'
 ../tools/krun_guest/run.py --deadline 900 python3 bench/krun_run.py || echo 'not run'
 echo '== image conversion'
