@@ -119,6 +119,7 @@ def messages():
                   'interfaces': [{'name': 'eth0', 'rx_bytes': 7}]},
         'processes': {'total': 1, 'processes': [{'pid': 1, 'nice': -20, 'user': 'u', 'cmdline': {'hex': '6100'}}]},
         'clock': {'monotonic_ns': 5000000000},
+        'identity': {'clock_offset_ns': 1, 'entropy': 'e', 'hostname': 'h'},
         'exit': {'code': 137, 'signal': 9, 'oom_killed': True},
         'failure': {'exit_code': 127, 'message': 'not found'},
         'wrong-kinds': {'argv': {}, 'tmpfs': 1, 'code': -1, 'hostname': {'hex': 'f'}},

@@ -46,7 +46,7 @@ AgentClient::Process* AgentClient::find(std::string_view id) {
   return found == processes_.end() ? nullptr : found->second.get();
 }
 
-void AgentClient::call(Request request, std::string_view body, Answer done, size_t most_bytes) {
+StreamId AgentClient::call(Request request, std::string_view body, Answer done, size_t most_bytes) {
   struct Call {
     Response response;
     bool complete = false;
@@ -74,7 +74,9 @@ void AgentClient::call(Request request, std::string_view body, Answer done, size
   *stream = connection_->request(request, std::move(handlers));
   connection_->send_all(*stream, body);
   connection_->finish(*stream);
+  StreamId id = *stream;
   connection_->uncork();
+  return id;
 }
 
 AgentClient::Answer AgentClient::plain(std::string what, std::function<void(Result<>)> done) {
@@ -104,12 +106,17 @@ void AgentClient::start_container(const ContainerConfig& config, std::function<v
   call({"PUT", "/v1/container"}, encode(config), plain("set container up", std::move(done)));
 }
 
-void AgentClient::start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers) {
+std::shared_ptr<AgentClient::Process> AgentClient::make_process(const std::string& id, const ProcessConfig& config,
+                                                                ProcessHandlers handlers) {
   auto process = std::make_shared<Process>();
   process->handlers = std::move(handlers);
   process->wide = id == first_process || !config.tool.empty();
   processes_[id] = process;
+  return process;
+}
 
+void AgentClient::start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers) {
+  auto process = make_process(id, config, std::move(handlers));
   connection_->cork();
   call({"PUT", process_path(id)}, encode(config), [this, id, process](const std::optional<Response>& answer) {
     if (!answer || answer->status != 200) return start_failed(id, *process, answer);
@@ -117,6 +124,20 @@ void AgentClient::start_process(const std::string& id, const ProcessConfig& conf
     process->handlers.on_started({});
     try_exit(id, *process);  // a guest may report the end before the beginning
   });
+  open_streams(process, id, config);
+  connection_->uncork();
+}
+
+void AgentClient::adopt_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers) {
+  auto process = make_process(id, config, std::move(handlers));
+  process->started = true;
+  connection_->cork();
+  open_streams(process, id, config);
+  connection_->uncork();
+}
+
+void AgentClient::open_streams(const std::shared_ptr<Process>& process, const std::string& id,
+                               const ProcessConfig& config) {
   if (!config.detached) {
     open_output(process, id, Output::stdout_stream);
     if (!config.tty) open_output(process, id, Output::stderr_stream);
@@ -133,7 +154,6 @@ void AgentClient::start_process(const std::string& id, const ProcessConfig& conf
       process->exit = fail(Errc::guest, "wait for process: " + report.error().message);
     try_exit(id, *process);
   });
-  connection_->uncork();
 }
 
 void AgentClient::start_failed(const std::string& id, Process& process, const std::optional<Response>& answer) {
@@ -249,6 +269,21 @@ void AgentClient::thaw(std::function<void(Result<>)> done) {
 
 void AgentClient::set_limits(const Limits& limits, std::function<void(Result<>)> done) {
   call({"PUT", "/v1/limits"}, encode(limits), plain("set limits", std::move(done)));
+}
+
+void AgentClient::quiesce(std::function<void(Result<>)> done) {
+  connection_->cork();
+  connection_->hold_after(call({"POST", "/v1/quiesce"}, "", plain("bring the channel to rest", std::move(done))));
+  connection_->uncork();
+}
+
+void AgentClient::go_on() {
+  connection_->go_on();
+  call({"POST", "/v1/go-on"}, "", nullptr);
+}
+
+void AgentClient::set_identity(const Identity& identity, std::function<void(Result<>)> done) {
+  call({"PUT", "/v1/identity"}, encode(identity), plain("set identity", std::move(done)));
 }
 
 void AgentClient::shutdown(std::function<void(Result<>)> done) {

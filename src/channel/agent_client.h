@@ -66,6 +66,9 @@ class AgentClient {
   // `id`: "main" is the container's first process; any other one (of [A-Za-z0-9_.-]) runs beside it once that has
   // started. An id is free again after on_exit, or after on_started told why not.
   void start_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
+  // The same for one that runs already, in a VM that was copied while it did: its streams are joined from now on.
+  // on_started is not called.
+  void adopt_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
   size_t write_stdin(std::string_view id, std::span<const std::byte> data);  // returns what it took
   void close_stdin(std::string_view id);
   void consumed(std::string_view id, Output output, size_t bytes);
@@ -79,6 +82,11 @@ class AgentClient {
   void freeze(std::function<void(Result<>)> done);
   void thaw(std::function<void(Result<>)> done);
   void set_limits(const Limits& limits, std::function<void(Result<>)> done);
+  // From `done` on nothing is under way between the two ends, and none of them says anything before go_on(): so that
+  // the VM can be copied, and each copy be spoken to by a client of its own.
+  void quiesce(std::function<void(Result<>)> done);
+  void go_on();
+  void set_identity(const Identity& identity, std::function<void(Result<>)> done);
   // Kills what is left, writes the disks out, unmounts them.
   void shutdown(std::function<void(Result<>)> done);
 
@@ -98,12 +106,14 @@ class AgentClient {
   AgentClient() = default;
   Process* find(std::string_view id);
   // A request with a message as its body and one as its answer.
-  void call(Request request, std::string_view body, Answer done, size_t most_bytes = 64 << 10);
+  StreamId call(Request request, std::string_view body, Answer done, size_t most_bytes = 64 << 10);
   // What of an answer is 200 or a refusal, for a caller that wants no more.
   static Answer plain(std::string what, std::function<void(Result<>)> done);
   template <class Message>
   void get(const char* path, const char* what, size_t most_bytes, Result<Message> (*decode)(std::string_view),
            std::function<void(Result<Message>)> done);
+  std::shared_ptr<Process> make_process(const std::string& id, const ProcessConfig& config, ProcessHandlers handlers);
+  void open_streams(const std::shared_ptr<Process>& process, const std::string& id, const ProcessConfig& config);
   void open_output(const std::shared_ptr<Process>& process, const std::string& id, Output output);
   void open_input(const std::shared_ptr<Process>& process, const std::string& id);
   void start_failed(const std::string& id, Process& process, const std::optional<Response>& answer);

@@ -130,6 +130,8 @@ struct Connection::Callbacks {
     Stream* stream = connection.find(frame->hd.stream_id);
     if (stream == nullptr) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     connection.pending_.append(reinterpret_cast<const char*>(head), frame_head);
+    bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (ends && frame->hd.stream_id == connection.last_stream_) connection.held_ = true;
     if (stream->in_pipe > 0) {
       if (size < stream->in_pipe) {  // the peer has made its window smaller
         stream->in_pipe -= size;
@@ -175,6 +177,7 @@ Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd f
   std::unique_ptr<Connection> connection(
       new Connection(loop, std::move(fd), role, std::move(on_request), std::move(on_lost)));
   TRY(connection->begin());
+  if (connection->fd_) TRY(connection->attach(std::move(connection->fd_)));
   return connection;
 }
 
@@ -209,7 +212,7 @@ Result<> Connection::begin() {
   };
   nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, connection_window);
-  return fd_ ? attach(std::move(fd_)) : Result<>();
+  return {};
 }
 
 Result<> Connection::attach(UniqueFd fd) {
@@ -365,6 +368,29 @@ void Connection::uncork() {
   if (--corked_ == 0 && !lost_) flush();
 }
 
+void Connection::hold_after(StreamId stream, std::function<void()> on_renewed) {
+  last_stream_ = stream;
+  on_renewed_ = std::move(on_renewed);
+}
+
+void Connection::go_on() {
+  last_stream_ = 0;
+  on_renewed_ = nullptr;
+  if (std::exchange(held_, false) && corked_ == 0) flush();
+}
+
+void Connection::renew() {
+  if (on_renewed_) std::exchange(on_renewed_, nullptr)();
+  close_streams();
+  pending_.clear();
+  pending_begin_ = 0;
+  piped_bytes_ = 0;
+  piped_.reset();
+  last_stream_ = 0;
+  held_ = false;
+  if (auto begun = begin(); !begun) lose(begun.error());
+}
+
 void Connection::readable() {
   std::array<uint8_t, read_block> block;
   ssize_t got = ::read(fd_.get(), block.data(), block.size());
@@ -377,6 +403,9 @@ void Connection::readable() {
     if (got <= 0) break;
     size += static_cast<size_t>(got);
   }
+  std::string_view text(reinterpret_cast<const char*>(block.data()), size);
+  if (held_ && role_ == Role::server && text.starts_with(std::string_view(NGHTTP2_CLIENT_MAGIC))) renew();
+  if (lost_) return;
   ++corked_;
   ssize_t used = nghttp2_session_mem_recv(session_.get(), block.data(), size);
   --corked_;
@@ -389,7 +418,7 @@ void Connection::flush() {
   // under way takes that along, and must not be entered again.
   if (lost_ || unheard_ || flushing_ || !fd_) return;
   for (;;) {
-    while (piped_bytes_ == 0 && pending_.size() - pending_begin_ < write_block) {
+    while (!held_ && piped_bytes_ == 0 && pending_.size() - pending_begin_ < write_block) {
       const uint8_t* bytes = nullptr;
       size_t before = pending_.size();
       flushing_ = true;
@@ -488,14 +517,18 @@ void Connection::tell_of_room() {
   }
 }
 
-void Connection::lose(Error error) {
-  if (lost_) return;
-  lost_ = true;
-  if (fd_) loop_.forget(fd_.get());
+void Connection::close_streams() {
   auto streams = std::move(streams_);
   streams_.clear();
   for (auto& [id, stream] : streams)
     if (stream->handlers.on_close) stream->handlers.on_close(false);
+}
+
+void Connection::lose(Error error) {
+  if (lost_) return;
+  lost_ = true;
+  if (fd_) loop_.forget(fd_.get());
+  close_streams();
   if (on_idle_) std::exchange(on_idle_, nullptr)();
   if (on_lost_) on_lost_(std::move(error));
 }

@@ -88,6 +88,13 @@ class Connection {
   // it returns.
   void await_idle(std::function<void()> done);
 
+  // Nothing is sent behind the end of our own side of `stream`, until go_on(): so that whoever has read that end knows
+  // that nothing of ours is under way. A server may meanwhile be spoken to by somebody new, who begins a conversation
+  // of his own (it has been copied, and is the copy): then `on_renewed` is called, every stream is closed, not cleanly,
+  // and it goes on from there.
+  void hold_after(StreamId stream, std::function<void()> on_renewed = nullptr);
+  void go_on();
+
   // Between the two nothing is written; then all at once. They nest.
   void cork() { ++corked_; }
   void uncork();
@@ -114,6 +121,7 @@ class Connection {
 
   Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request, std::function<void(Error)> on_lost);
   Result<> begin();
+  void renew();
   Stream* find(StreamId id);
   void readable();
   void flush();
@@ -124,6 +132,7 @@ class Connection {
   ssize_t copy_from(const platform::Pipe& pipe, size_t bytes);
   bool all_written() const { return pending_begin_ == pending_.size() && piped_bytes_ == 0; }
   void stop_writing();
+  void close_streams();
   void lose(Error error);
   bool idle() const;
   void tell_of_idleness();
@@ -148,6 +157,9 @@ class Connection {
   size_t piped_bytes_ = 0;
   int corked_ = 0;
   bool flushing_ = false;
+  StreamId last_stream_ = 0;  // hold_after()'s
+  bool held_ = false;
+  std::function<void()> on_renewed_;
   std::optional<EventLoop::TimerId> room_timer_;
   bool watching_writable_ = false;
   bool unheard_ = false;  // the peer takes nothing more

@@ -54,6 +54,21 @@ constexpr auto container_fields = [](auto& field, auto& config) {
   field("entropy", config.entropy);
 };
 
+constexpr auto identity_fields = [](auto& field, auto& identity) {
+  field("clock_offset_ns", identity.clock_offset_ns);
+  field("entropy", identity.entropy);
+  field("hostname", identity.hostname);
+};
+
+// Of a message with both fields.
+Result<> check_clock(const char* what, const auto& message) {
+  if (message.clock_offset_ns >= 0 && message.clock_offset_ns <= last_offset_ns &&
+      message.entropy.size() <= most_entropy)
+    return {};
+  return fail(Errc::invalid_argument,
+              std::string("read ") + what + ": \"clock_offset_ns\" or \"entropy\" is out of range");
+}
+
 constexpr auto process_fields = [](auto& field, auto& config) {
   field("tool", config.tool);
   field("argv", config.argv);
@@ -90,6 +105,7 @@ constexpr auto limit_fields = [](auto& field, auto& limits) {
 }  // namespace
 
 std::string encode(const ContainerConfig& config) { return encode_fields(config, container_fields); }
+std::string encode(const Identity& identity) { return encode_fields(identity, identity_fields); }
 std::string encode(const ProcessConfig& config) { return encode_fields(config, process_fields); }
 std::string encode(const ExitReport& report) { return encode_fields(report, exit_fields); }
 std::string encode(const StartFailure& failure) { return encode_fields(failure, failure_fields); }
@@ -99,9 +115,14 @@ Result<ContainerConfig> decode_container_config(std::string_view text) {
   ContainerConfig config = TRY(decode_fields<ContainerConfig>("container config", text, container_fields));
   if (config.network && config.network->prefix > 32)
     return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
-  if (config.clock_offset_ns < 0 || config.clock_offset_ns > last_offset_ns || config.entropy.size() > most_entropy)
-    return fail(Errc::invalid_argument, "read container config: \"clock_offset_ns\" or \"entropy\" is out of range");
+  TRY(check_clock("container config", config));
   return config;
+}
+
+Result<Identity> decode_identity(std::string_view text) {
+  Identity identity = TRY(decode_fields<Identity>("identity", text, identity_fields));
+  TRY(check_clock("identity", identity));
+  return identity;
 }
 
 Result<ProcessConfig> decode_process_config(std::string_view text) {

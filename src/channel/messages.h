@@ -72,6 +72,14 @@ struct ContainerConfig {
   std::string entropy;
 };
 
+// What a VM must not share with the one that it was copied from while its container ran; or, with the clock alone, what
+// it has missed while it stood still.
+struct Identity {
+  int64_t clock_offset_ns = 0;  // as ContainerConfig's, and so is the entropy
+  std::string entropy;          // with any, the boot id is another, too
+  std::string hostname;         // empty: it stays
+};
+
 struct ProcessConfig {
   // Not a program of the container's, but this of the agent's own tools (agent/tools.h), with argv as its words. It may
   // run while the container is frozen, or has no first process. Of the rest only the streams count, without a terminal.
@@ -111,12 +119,14 @@ struct Limits {
 };
 
 std::string encode(const ContainerConfig& config);
+std::string encode(const Identity& identity);
 std::string encode(const ProcessConfig& config);
 std::string encode(const ExitReport& report);
 std::string encode(const StartFailure& failure);
 std::string encode(const Limits& limits);
 
 Result<ContainerConfig> decode_container_config(std::string_view text);
+Result<Identity> decode_identity(std::string_view text);
 Result<ProcessConfig> decode_process_config(std::string_view text);
 Result<ExitReport> decode_exit_report(std::string_view text);
 Result<StartFailure> decode_start_failure(std::string_view text);

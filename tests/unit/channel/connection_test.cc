@@ -407,5 +407,103 @@ TEST_F(ConnectionTest, NothingIsSaidByAConnectionThatIsGone) {
   settle(*loop_);
 }
 
+// A server that answers each request with its path, but for "/rest", behind which it says nothing until go_on().
+class RestTest : public ConnectionTest {
+ protected:
+  void SetUp() override {
+    ConnectionTest::SetUp();
+    on_request_ = [this](StreamId id, const Request& request) {
+      StreamHandlers handlers;
+      handlers.on_close = [this, path = request.path](bool clean) {
+        closed_.push_back(path + (clean ? "" : " broken"));
+      };
+      if (request.path == "/open") {
+        server_->respond(id, 200);
+        open_ = id;
+        return handlers;
+      }
+      if (request.path == "/rest") server_->hold_after(id, [this] { ++renewed_; });
+      answer(id, 200, request.path);
+      return handlers;
+    };
+  }
+  // What comes of a request by then; empty: nothing has.
+  std::shared_ptr<std::string> ask(Connection& client, const std::string& path) {
+    auto text = std::make_shared<std::string>();
+    StreamHandlers handlers;
+    handlers.on_data = [text](std::span<const std::byte> data) {
+      text->append(reinterpret_cast<const char*>(data.data()), data.size());
+    };
+    StreamId id = client.request({"GET", path}, std::move(handlers));
+    client.finish(id);
+    return text;
+  }
+
+  StreamId open_ = 0;
+  int renewed_ = 0;
+  std::vector<std::string> closed_;
+};
+
+TEST_F(RestTest, NothingIsSaidBehindTheAnswerUntilItGoesOn) {
+  auto open = ask(*client_, "/open");
+  auto rest = ask(*client_, "/rest");
+  settle(*loop_);
+  EXPECT_EQ(*rest, "/rest");
+  server_->send_all(open_, "later");
+  auto more = ask(*client_, "/more");
+  settle(*loop_);
+  EXPECT_EQ(*open + *more, "");
+  server_->go_on();
+  settle(*loop_);
+  EXPECT_EQ(*open, "later");
+  EXPECT_EQ(*more, "/more");
+  EXPECT_EQ(renewed_ + server_lost_ + client_lost_, 0);
+}
+
+TEST_F(RestTest, AClientSaysNothingBehindItsQuestion) {
+  client_->cork();
+  StreamHandlers handlers;
+  StreamId last = client_->request({"GET", "/first"}, std::move(handlers));
+  client_->hold_after(last);
+  client_->finish(last);
+  client_->uncork();
+  auto later = ask(*client_, "/later");
+  settle(*loop_);
+  EXPECT_EQ(*later, "");
+  EXPECT_THAT(closed_, testing::ElementsAre("/first"));
+  client_->go_on();
+  settle(*loop_);
+  EXPECT_EQ(*later, "/later");
+}
+
+// As when a VM was copied: the agent's end of the channel is the old one, and somebody new speaks to it.
+TEST_F(RestTest, SomebodyNewBeginsAConversationOfHisOwn) {
+  client_.reset();
+  auto pair = platform::make_socket_pair().value();
+  int theirs = ::fcntl(pair.theirs.get(), F_DUPFD_CLOEXEC, 0);
+  server_ = Connection::open(
+                *loop_, std::move(pair.ours), Connection::Role::server,
+                [this](StreamId id, const Request& request) { return on_request_(id, request); },
+                [this](const Error&) { ++server_lost_; })
+                .value();
+  auto first =
+      Connection::open(*loop_, std::move(pair.theirs), Connection::Role::client, nullptr, [](const Error&) {}).value();
+  auto open = ask(*first, "/open");
+  auto rest = ask(*first, "/rest");
+  settle(*loop_);
+  ASSERT_EQ(*rest, "/rest");
+  server_->send_all(open_, "what nobody will read");
+  first.reset();
+  auto second = Connection::open(*loop_, UniqueFd(theirs), Connection::Role::client, nullptr, [this](const Error&) {
+                  ++client_lost_;
+                }).value();
+  auto again = ask(*second, "/again");
+  settle(*loop_);
+  EXPECT_EQ(*again, "/again");
+  EXPECT_EQ(renewed_, 1);
+  EXPECT_EQ(server_lost_ + client_lost_, 0);
+  EXPECT_THAT(closed_, testing::ElementsAre("/rest", "/open broken", "/again"));
+}
+
 }  // namespace
 }  // namespace diatom::channel

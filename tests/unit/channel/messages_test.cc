@@ -95,8 +95,21 @@ TEST(Messages, AContainerConfigSurvivesTheWay) {
 
 TEST(Messages, AClockThatMakesNoTimeRefusesTheContainer) {
   for (const char* offset : {"-1", "9223372036854775807", "18446744073709551615", "1.5", "\"1\""})
-    EXPECT_FALSE(decode_container_config(std::string(R"({"clock_offset_ns":)") + offset + "}")) << offset;
+    for (bool taken : {decode_container_config(std::string(R"({"clock_offset_ns":)") + offset + "}").has_value(),
+                       decode_identity(std::string(R"({"clock_offset_ns":)") + offset + "}").has_value()})
+      EXPECT_FALSE(taken) << offset;
   EXPECT_EQ(decode_container_config(R"({"clock_offset_ns":4611686018427387903})")->clock_offset_ns, INT64_MAX / 2);
+}
+
+TEST(Messages, AnIdentitySurvivesTheWay) {
+  Identity identity{.clock_offset_ns = 7, .entropy = std::string("\0\xff", 2), .hostname = "h"};
+  auto decoded = decode_identity(encode(identity));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->clock_offset_ns, 7);
+  EXPECT_EQ(decoded->entropy, identity.entropy);
+  EXPECT_EQ(decoded->hostname, "h");
+  EXPECT_FALSE(
+      decode_identity(encode(Identity{.clock_offset_ns = 0, .entropy = std::string(513, 'x'), .hostname = {}})));
 }
 
 TEST(Messages, ANetworkOfTheWrongKindRefusesTheContainer) {
