@@ -115,6 +115,17 @@ struct ProcessUsage {
 };
 ProcessUsage process_usage(pid_t pid);
 
+// Makes the file `to` of what `bytes` of that process hold from `address` on: a whole number of pages, privately mapped
+// from the beginning of the file `base` (-1: from none). What has never been written to is as in `base`; where there is
+// none, zeros are holes. The process must stand still. Errors: unsupported, where the system has no such thing;
+// internal, where this user may not, or it has gone.
+Result<> copy_process_memory(pid_t pid, uint64_t address, uint64_t bytes, int base, const std::filesystem::path& to);
+
+// Has that process, whose main thread waits in a system call, map `bytes` of its own descriptor `fd` at `address`,
+// privately, in the place of what is mapped there. False: it cannot be done here (another CPU or system, a policy), and
+// nothing has happened. Errors: the process has gone, or is not to be trusted any more.
+Result<bool> map_in_process(pid_t pid, uint64_t address, uint64_t bytes, int fd);
+
 struct HostInfo {
   std::string os;       // "linux", "darwin": GOOS names, as OCI uses them
   std::string arch;     // "amd64", "arm64": GOARCH names

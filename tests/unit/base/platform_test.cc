@@ -4,9 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
+
+#include <utility>
 
 #include "base/unix_socket.h"
 #include "support/scratch.h"
@@ -121,6 +126,136 @@ TEST(ProbeVirtualisation, IsUsableOrSaysWhyNot) {
 TEST(ExecutablePath, IsThisTest) {
   EXPECT_THAT(platform::code_path()->filename().string(), testing::HasSubstr("base_tests"));
 }
+
+#ifdef __linux__
+
+// A process that maps the file privately, writes to its second page and waits for its end.
+class CopyProcessMemory : public testing::Test {
+ protected:
+  void SetUp() override {
+    page_ = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    make_sparse(base_, {0}, 4 * page_);
+  }
+  void TearDown() override {
+    if (child_ <= 0) return;
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
+  void start(bool of_file) {
+    UniqueFd file = open_file(base_, O_RDONLY).value();
+    int flags = MAP_PRIVATE | (of_file ? 0 : MAP_ANONYMOUS);
+    auto* memory =
+        static_cast<char*>(::mmap(nullptr, 4 * page_, PROT_READ | PROT_WRITE, flags, of_file ? file.get() : -1, 0));
+    ASSERT_NE(memory, MAP_FAILED);
+    address_ = reinterpret_cast<uintptr_t>(memory);
+    auto ready = platform::make_pipe().value();
+    child_ = ::fork();
+    if (child_ == 0) {
+      memory[page_] = 'x';
+      memory[2 * page_] = 0;  // written to, and still zero
+      ready.write_end.reset();
+      ::pause();
+      ::_exit(0);
+    }
+    ::munmap(memory, 4 * page_);
+    ready.write_end.reset();
+    char none = 0;
+    EXPECT_EQ(::read(ready.read_end.get(), &none, 1), 0);
+  }
+  std::string expected(bool of_file) const {
+    std::string text = of_file ? "data" : std::string(4, '\0');
+    text.resize(4 * page_);
+    text[page_] = 'x';
+    return text;
+  }
+
+  ScratchDirectory scratch_;
+  fs::path base_ = scratch_.path() / "base";
+  fs::path copy_ = scratch_.path() / "copy";
+  size_t page_ = 0;
+  uint64_t address_ = 0;
+  pid_t child_ = -1;
+};
+
+TEST_F(CopyProcessMemory, IsTheFileWithWhatWasWritten) {
+  start(true);
+  UniqueFd base = open_file(base_, O_RDONLY).value();
+  fs::remove(base_);  // it is needed no more
+  auto copied = platform::copy_process_memory(child_, address_, 4 * page_, base.get(), copy_);
+  ASSERT_TRUE(copied) << copied.error().message;
+  EXPECT_TRUE(read_file(copy_).value() == expected(true));
+}
+
+TEST_F(CopyProcessMemory, HasHolesWhereThereIsNothing) {
+  start(false);
+  auto copied = platform::copy_process_memory(child_, address_, 4 * page_, -1, copy_);
+  ASSERT_TRUE(copied) << copied.error().message;
+  EXPECT_TRUE(read_file(copy_).value() == expected(false));
+  EXPECT_LE(allocated_bytes(copy_), page_);
+}
+
+TEST_F(CopyProcessMemory, FailsWhereTheProcessHasGone) {
+  start(false);
+  TearDown();
+  EXPECT_FALSE(platform::copy_process_memory(std::exchange(child_, -1), address_, 4 * page_, -1, copy_));
+}
+
+#ifdef __x86_64__
+
+// A process that waits for a word, as `wait` does, and then says what is in the memory.
+std::string seen_after_mapping(char (*wait)(int pipe)) {
+  ScratchDirectory scratch;
+  auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  UniqueFd file = open_file(scratch.path() / "file", O_RDWR | O_CREAT).value();
+  EXPECT_TRUE(write_all(file.get(), std::string(page, 'f')));
+  auto* memory = static_cast<char*>(::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  *memory = 'a';
+  auto word = platform::make_pipe().value();
+  auto answer = platform::make_pipe().value();
+  pid_t child = ::fork();
+  if (child == 0) {
+    answer.read_end.reset();
+    char heard[2] = {wait(word.read_end.get()), *memory};
+    ::_exit(::write(answer.write_end.get(), heard, 2) == 2 ? 0 : 1);
+  }
+  answer.write_end.reset();
+  // It may still be on its way to where it waits.
+  auto mapped = platform::map_in_process(child, reinterpret_cast<uintptr_t>(memory), page, file.get());
+  for (int attempt = 0; attempt < 1000 && mapped && !*mapped; ++attempt) {
+    ::sched_yield();
+    mapped = platform::map_in_process(child, reinterpret_cast<uintptr_t>(memory), page, file.get());
+  }
+  EXPECT_TRUE(mapped && *mapped);
+  EXPECT_EQ(::write(word.write_end.get(), "w", 1), 1);
+  char heard[2] = {};
+  EXPECT_EQ(::read(answer.read_end.get(), heard, 2), 2);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  ::munmap(memory, page);
+  return {heard, 2};
+}
+
+TEST(MapInProcess, ChangesItsMemoryAndNotWhatItWaitsFor) {
+  EXPECT_EQ(seen_after_mapping([](int pipe) {
+              char word = 0;
+              return ::read(pipe, &word, 1) == 1 ? word : '?';
+            }),
+            "wf");
+  EXPECT_EQ(seen_after_mapping([](int pipe) {
+              pollfd event{pipe, POLLIN, 0};
+              char word = 0;
+              return ::poll(&event, 1, 20'000) == 1 && ::read(pipe, &word, 1) == 1 ? word : '?';
+            }),
+            "wf");
+}
+
+TEST(MapInProcess, IsRefusedWhereThereIsNoSuchProcess) {
+  auto mapped = platform::map_in_process(1 << 30, 0, 4096, 0);
+  EXPECT_TRUE(mapped && !*mapped);
+}
+
+#endif
+#endif
 
 }  // namespace
 }  // namespace diatom

@@ -71,6 +71,12 @@ bool holds_lock(pid_t pid, const std::filesystem::path& path) {
   return false;
 }
 
+Result<> copy_process_memory(pid_t, uint64_t, uint64_t, int, const std::filesystem::path&) {
+  return fail(Errc::unsupported, "copy the memory of a process: macOS lets nobody do so");
+}
+
+Result<bool> map_in_process(pid_t, uint64_t, uint64_t, int) { return false; }
+
 ProcessUsage process_usage(pid_t pid) {
   rusage_info_v2 found{};
   if (::proc_pid_rusage(pid, RUSAGE_INFO_V2, reinterpret_cast<rusage_info_t*>(&found)) < 0) return {};
