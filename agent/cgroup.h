@@ -38,6 +38,7 @@ class Freezer {
   // thawed again. The opposite, asked for meanwhile, ends the wait of the first.
   void set(bool frozen, Done done);
   bool frozen() const { return wanted_; }  // or about to be
+  bool busy() const { return wanted_ || !waiting_.empty(); }
 
  private:
   Result<> begin(bool frozen);

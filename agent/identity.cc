@@ -2,15 +2,24 @@
 
 #include <fcntl.h>
 #include <linux/random.h>
+#include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "base/file.h"
+#include "base/platform/platform.h"
+#include "mounts.h"
 
 namespace diatom::agent {
 
@@ -48,13 +57,59 @@ Result<> feed_entropy(std::string_view entropy) {
   return {};
 }
 
+// In a process of its own: there is no way back from another root.
+Result<> in_namespaces(pid_t first, int kinds, const std::function<Result<>()>& act) {
+  platform::Pipe words = TRY(platform::make_pipe());
+  UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, first, 0)));
+  if (!process) return fail_errno("look at the container's first process");
+  pid_t child = ::fork();
+  if (child < 0) return fail_errno("make a process");
+  if (child == 0) {
+    Result<> done = ::setns(process.get(), kinds) < 0 ? fail_errno("enter the container") : act();
+    if (!done) [[maybe_unused]]
+      auto ignored = write_all(words.write_end.get(), done.error().message);
+    ::_exit(0);
+  }
+  words.write_end.reset();
+  std::string failure;
+  char buffer[1024];
+  for (ssize_t got; (got = ::read(words.read_end.get(), buffer, sizeof buffer)) != 0;) {
+    if (got > 0) failure.append(buffer, static_cast<size_t>(got));
+    if (got < 0 && errno != EINTR) break;
+  }
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  if (failure.empty()) return {};
+  return fail(Errc::guest, std::move(failure));
+}
+
 }  // namespace
 
 int64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
 
-Result<> take_identity(const channel::ContainerConfig& config) {
-  if (config.clock_offset_ns > 0) TRY(set_clock(config.clock_offset_ns));
-  return config.entropy.empty() ? Result<>() : feed_entropy(config.entropy);
+Result<> take_identity(int64_t clock_offset_ns, std::string_view entropy) {
+  if (clock_offset_ns > 0) TRY(set_clock(clock_offset_ns));
+  return entropy.empty() ? Result<>() : feed_entropy(entropy);
+}
+
+Result<> rename_host(pid_t first, const std::string& from, const std::string& to) {
+  TRY(in_namespaces(first, CLONE_NEWUTS, [&]() -> Result<> {
+    if (::sethostname(to.data(), to.size()) < 0) return fail_errno("set host name");
+    return {};
+  }));
+  return rename_in_etc_files(from, to);
+}
+
+Result<> change_boot_id(pid_t first) {
+  std::string id = TRY(read_file("/proc/sys/kernel/random/uuid", 64));
+  UniqueFd file = TRY(make_boot_id_file(id));
+  if (!file) return {};
+  return in_namespaces(first, CLONE_NEWNS, [&]() -> Result<> {
+    const char* path = "/proc/sys/kernel/random/boot_id";
+    if (::move_mount(file.get(), "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+      return fail_errno(std::string("mount ") + path);
+    return {};
+  });
 }
 
 }  // namespace diatom::agent

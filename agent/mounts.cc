@@ -247,6 +247,22 @@ Result<> mount_container_root(const channel::ContainerConfig& config) {
   return write_etc_files(config);
 }
 
+Result<> rename_in_etc_files(const std::string& from, const std::string& to) {
+  if (TRY(read_file("/files/hostname")) == from + "\n") TRY(write_file("/files/hostname", to + "\n"));
+  std::string hosts = TRY(read_file("/files/hosts"));
+  size_t found = hosts.find("\t" + from + "\n");
+  if (found == std::string::npos) return {};
+  return write_file("/files/hosts", hosts.replace(found + 1, from.size(), to));
+}
+
+Result<UniqueFd> make_boot_id_file(std::string_view content) {
+  constexpr const char* path = "/files/boot_id";
+  bool there = ::access(path, F_OK) == 0;
+  TRY(write_file(path, content));
+  if (there) return UniqueFd();
+  return detach_file(path);
+}
+
 Result<> unmount_container_root() {
   ::sync();
   for (const char* path : {"/container", "/upper"})

@@ -20,6 +20,12 @@ Result<> unmount_container_root();
 // The same for a root that something still uses: all is written out, and then no more.
 void abandon_container_root();
 
+// What the container sees as /etc/hostname and /etc/hosts: where they still say `from`, they say `to`.
+Result<> rename_in_etc_files(const std::string& from, const std::string& to);
+// A file of the agent's with that content, to be mounted in the container by move_mount(2). Empty where it is there
+// already: it has got another content, and that is all there is to do.
+Result<UniqueFd> make_boot_id_file(std::string_view content);
+
 // In the first process's own mount namespace: makes /container the root and mounts what Linux programs expect.
 Result<> enter_container_root(const channel::ContainerConfig& config);
 

@@ -28,7 +28,8 @@ channel::StreamHandlers ProcessIo::attach_output(channel::StreamId stream, size_
           .on_end = {},
           .on_writable = [this, &output] { pump_output(output); },
           .on_close =
-              [this, &output](bool) {
+              [this, &output, stream](bool) {
+                if (output.stream != stream) return;
                 output.stream = 0;
                 output.discarded = true;
                 begin_output(output);
@@ -48,7 +49,8 @@ channel::StreamHandlers ProcessIo::attach_input(channel::StreamId stream) {
               },
           .on_writable = {},
           .on_close =
-              [this](bool) {
+              [this, stream](bool) {
+                if (input_stream_ != stream) return;
                 input_stream_ = 0;
                 input_ended_ = true;
                 write_input();
@@ -83,6 +85,14 @@ void ProcessIo::close_output(size_t number) { end_output(outputs_[number]); }
 
 void ProcessIo::discard_output() {
   for (Output& output : outputs_) output.discarded = true;
+}
+
+void ProcessIo::leave_streams() {
+  for (Output& output : outputs_) {
+    watch_output(output, false);
+    output.stream = 0;
+  }
+  input_stream_ = 0;
 }
 
 bool ProcessIo::idle() const { return input_stream_ == 0 && outputs_[0].stream == 0 && outputs_[1].stream == 0; }

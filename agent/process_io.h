@@ -32,6 +32,7 @@ class ProcessIo {
   void ended();                      // nobody reads its stdin any more
   void close_output(size_t number);  // the program gets SIGPIPE
   void discard_output();             // nobody will ask for it
+  void leave_streams();              // their ends mean nothing: others will be attached
   bool idle() const;                 // no stream is attached
   // Called when a stream has been closed, from its handler: too early to destroy this.
   void on_detached(std::function<void()> handler) { on_detached_ = std::move(handler); }

@@ -221,6 +221,11 @@ void Processes::start_failed(const std::string& id, Process& process, const chan
   sweep_soon();
 }
 
+void Processes::leave_clients() {
+  for (const auto& [id, process] : processes_) process->start_stream = 0;
+  if (Process* main = find(first_id)) main->io.leave_streams();
+}
+
 void Processes::reap() {
   int status = 0;
   for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {

@@ -33,6 +33,11 @@ class Processes {
   void set_container(channel::ContainerConfig config);
   channel::StreamHandlers route(StreamId stream, const std::string& method, std::string_view id, std::string_view rest);
 
+  channel::ContainerConfig& container() { return *container_; }  // once there is one
+  // Another client takes the place of the one that asked for all this: it will ask for the first process's streams
+  // again, and for nothing else.
+  void leave_clients();
+
   void reap();  // some child has ended
   // None of them lives any more, and what is killed is not waited for.
   bool all_dead() const;

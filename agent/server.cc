@@ -18,7 +18,7 @@ constexpr std::string_view process_prefix = "/v1/processes/";
 constexpr auto kill_deadline = 3s;
 
 Result<> make_container(const channel::ContainerConfig& config) {
-  TRY(take_identity(config));
+  TRY(take_identity(config.clock_offset_ns, config.entropy));
   NetworkSetup network(config.network);
   TRY(mount_container_root(config));
   return network.finish();
@@ -56,6 +56,13 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
   if (what == "GET /v1/processes") return act([](Server& it, StreamId id, Body) { it.list_processes(id); });
   if (what == "POST /v1/freeze") return act([](Server& it, StreamId id, Body) { it.freeze(id, true); });
   if (what == "POST /v1/thaw") return act([](Server& it, StreamId id, Body) { it.freeze(id, false); });
+  if (what == "POST /v1/quiesce") return act([](Server& it, StreamId id, Body) { it.quiesce(id); });
+  if (what == "POST /v1/go-on") {
+    connection_->go_on();
+    answer(*connection_, stream, 200);
+    return {};
+  }
+  if (what == "PUT /v1/identity") return act([](Server& it, StreamId id, Body body) { it.set_identity(id, body); });
   if (what == "POST /v1/shutdown") return act([](Server& it, StreamId id, Body) { it.shut_down(id); });
   if (path.starts_with(process_prefix)) {
     std::string_view rest = std::string_view(path).substr(process_prefix.size());
@@ -97,6 +104,30 @@ void Server::freeze(StreamId stream, bool frozen) {
 void Server::set_limits(StreamId stream, const std::string& body) {
   auto limits = channel::decode_limits(body);
   answer_result(*connection_, stream, limits ? agent::set_limits(*limits) : Result<>(std::unexpected(limits.error())));
+}
+
+// What was begun for one client must not be answered to the next.
+void Server::quiesce(StreamId stream) {
+  if (processes_.first() < 0) return refuse(*connection_, stream, {125, "the container is not running"});
+  if (freezer_.busy()) return refuse(*connection_, stream, {125, "the container is paused"});
+  if (shutdown_stream_ != 0) return refuse(*connection_, stream, {125, "the guest is shutting down"});
+  connection_->hold_after(stream, [this] { processes_.leave_clients(); });
+  answer(*connection_, stream, 200);
+}
+
+void Server::set_identity(StreamId stream, const std::string& body) {
+  auto take = [&]() -> Result<> {
+    channel::Identity identity = TRY(channel::decode_identity(body));
+    TRY(take_identity(identity.clock_offset_ns, identity.entropy));
+    pid_t first = processes_.first();
+    if (first < 0) return {};  // it has ended meanwhile: nobody looks any more
+    if (!identity.entropy.empty()) TRY(change_boot_id(first));
+    if (identity.hostname.empty()) return {};
+    TRY(rename_host(first, processes_.container().hostname, identity.hostname));
+    processes_.container().hostname = identity.hostname;
+    return {};
+  };
+  answer_result(*connection_, stream, take());
 }
 
 void Server::reap() {

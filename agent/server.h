@@ -36,6 +36,8 @@ class Server {
   void list_processes(StreamId stream);
   void freeze(StreamId stream, bool frozen);
   void set_limits(StreamId stream, const std::string& body);
+  void quiesce(StreamId stream);
+  void set_identity(StreamId stream, const std::string& body);
   void shut_down(StreamId stream);
   void finish_shutdown(bool in_time);
 
