@@ -7,6 +7,10 @@
 
 namespace diatom::vm {
 
+Result<std::function<Result<>(const SaveTarget&)>> Machine::saving() const {
+  return fail(Errc::unsupported, "save VM: its engine cannot", "`diatom run --engine qemu` starts one that can");
+}
+
 std::vector<std::unique_ptr<Engine>> all_engines() {
   std::vector<std::unique_ptr<Engine>> engines;
   engines.push_back(std::make_unique<KrunEngine>());

@@ -33,6 +33,14 @@ struct Channel {
   bool listens = false;  // not yet: the agent will connect to it, once
 };
 
+// Where a VM is saved to, and how.
+struct SaveTarget {
+  std::filesystem::path folder;  // empty by then
+  // It goes on with the memory that was saved as its own, so that it shares with its copies what none of them has
+  // written since: where that can be done. The file stays on the disk until all of them have gone.
+  bool share_memory = false;
+};
+
 // A VM that runs. Its process is killed and reaped by the destructor. Lives on one thread.
 class Machine {
  public:
@@ -48,7 +56,15 @@ class Machine {
   // without templates may do better; already_exists as reap(); guest where somebody has killed it.
   virtual Result<bool> go_on() = 0;
   virtual bool restored() const = 0;  // it runs, and has its template's clock and randomness
-  virtual void kill() = 0;            // at once, without asking the guest
+  // Readable when the VMM tells what nobody has asked for: listen() throws it away, so that it need not be kept.
+  // Borrowed; -1: it never does. False: it has nothing more to say.
+  virtual int talk_event() const { return -1; }
+  virtual bool listen() { return false; }
+  // What writes the VM as it is to a folder: its memory, its devices, its writable disks (by their serials).
+  // It stands still meanwhile, and goes on whatever comes of that. It blocks, and is for another thread; until it
+  // returns nobody may listen(), but anybody may kill(), which ends it. Errors: unsupported.
+  virtual Result<std::function<Result<>(const SaveTarget& target)>> saving() const;
+  virtual void kill() = 0;  // at once, without asking the guest
   // Reaps the VMM: call when exit_event() is readable or after kill(). The text is what the VMM itself had to say; an
   // error where that is known to mean one: already_exists for a published port that somebody has taken by now.
   virtual Result<std::string> reap() = 0;
@@ -99,6 +115,15 @@ Result<uint64_t> remove_template(const std::filesystem::path& templates, const s
 Result<uint64_t> prune_templates(const std::filesystem::path& templates);
 // What could not be made is tried again at once.
 Result<> forget_template_failures(const std::filesystem::path& templates);
+
+// What Machine::saving() has left in a folder, and MachineSpec::saved starts from. A VM has to be as that one was.
+struct SavedMachine {
+  std::string engine;
+  unsigned vcpus = 0;
+  uint64_t memory_bytes = 0;
+};
+inline constexpr const char* saved_machine_files[] = {"memory", "state", "machine.json"};
+Result<SavedMachine> read_saved_machine(const std::filesystem::path& folder);
 
 // The first usable engine, or the one called `wanted`, or $DIATOM_ENGINE where that is empty. Failure tells everything
 // that was tried.

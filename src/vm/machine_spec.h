@@ -77,6 +77,9 @@ struct MachineSpec {
   std::filesystem::path directory;  // the VM's own: the engine may leave files there
   // Where an engine may keep VMs that have booted, to start others from; empty: this one boots for itself.
   std::filesystem::path templates;
+  // What Machine::saving() has filled: the VM goes on from there, or fails. Its disks are copies of those of the saved
+  // one. Empty: it boots, or is restored from a template.
+  std::filesystem::path saved;
   // Where an engine may have a socket for its guest to reach: of a length that a socket's address can have.
   std::filesystem::path channel_socket;
   // A descriptor that the VM's process inherits, so that the lock which came with it is held for as long as the VM

@@ -118,9 +118,10 @@ void add_template(std::vector<std::string>& argv, const MachineSpec& spec, QemuT
                  {"mem-path", fmt::format("/dev/fd/{}", qemu_memory_fd)},
                  {"size", spec.memory_bytes >> 20 << 20},
                  {"share", use == QemuTemplate::saved}};
-  argv.insert(argv.end(), {"-object", memory.dump(), "-chardev", fmt::format("socket,id=qmp,fd={}", qemu_monitor_fd),
-                           "-mon", "chardev=qmp,mode=control"});
-  if (use == QemuTemplate::restored) argv.insert(argv.end(), {"-incoming", "defer"});
+  argv.insert(argv.end(), {"-object", memory.dump()});
+  if (use != QemuTemplate::saved) argv.insert(argv.end(), {"-incoming", "defer"});
+  // It does not begin with the machine's name, as one that QEMU migrates does.
+  if (use == QemuTemplate::copied) argv.insert(argv.end(), {"-global", "migration.send-configuration=off"});
 }
 
 }  // namespace
@@ -150,6 +151,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
                                            std::optional<QemuTemplate> use) {
   std::string machine = machine_option(target, spec.kernel);
   if (use) machine += fmt::format(",memory-backend={}", memory_backend);
+  if (use == QemuTemplate::copied) machine += ",suppress-vmdesc=on";  // nor does it end with a description
   std::string kernel_words = kernel_command_line(target, spec.kernel);
   // The kernel hands these on to the agent: for a VM that will be saved.
   if (use) kernel_words += " prepare";
@@ -185,6 +187,10 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
       fmt::format("socket,id=console,fd={}", qemu_console_fd),
       "-chardev",
       fmt::format("socket,id=channel,fd={}", qemu_channel_fd),
+      "-chardev",
+      fmt::format("socket,id=qmp,fd={}", qemu_monitor_fd),
+      "-mon",
+      "chardev=qmp,mode=control",
       "-device",
       "virtio-serial-device",
       "-device",
@@ -199,7 +205,7 @@ std::vector<std::string> qemu_command_line(const QemuTarget& target, const Machi
   else
     argv.insert(argv.end(), {"-device", "virtconsole,chardev=console"});
   for (const Disk& disk : spec.disks) {
-    bool many = use == QemuTemplate::restored && is_joined(disk);
+    bool many = use && use != QemuTemplate::saved && is_joined(disk);
     add_disk(argv, block_node(spec, disk, use), many ? disk.extents.size() : 0);
   }
   if (spec.network) add_network(argv, *spec.network);

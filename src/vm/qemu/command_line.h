@@ -14,9 +14,9 @@ namespace diatom::vm {
 inline constexpr int qemu_channel_fd = 3;
 inline constexpr int qemu_console_fd = 4;
 inline constexpr int qemu_lock_fd = 5;     // only held
-inline constexpr int qemu_monitor_fd = 6;  // QEMU's own, of a template or of a VM that is restored from one
+inline constexpr int qemu_monitor_fd = 6;  // QEMU's own
 inline constexpr int qemu_state_fd = 7;    // the devices' state, of one that is restored
-inline constexpr int qemu_memory_fd = 8;   // the file that is its memory, of both
+inline constexpr int qemu_memory_fd = 8;   // the file that is its memory, of that and of a template
 // What QMP calls the guest channel.
 inline constexpr const char* qemu_channel_device = "agent";
 
@@ -29,8 +29,8 @@ struct QemuTarget {
 
 // A VM whose memory is a file: a template, booted to be saved, with null devices for disks; or one that is restored
 // from it, with a private mapping of that file and disks of its own. It waits for QMP's migrate-incoming, and runs
-// then.
-enum class QemuTemplate { saved, restored };
+// then. `copied`: the same from what xen-save-devices-state has saved of a VM that ran.
+enum class QemuTemplate { saved, restored, copied };
 // QMP's migrate-set-capabilities for both: the state is without the memory.
 Json qemu_template_capabilities();
 

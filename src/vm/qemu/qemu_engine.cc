@@ -12,6 +12,7 @@
 #include "base/tsc.h"
 #include "vm/qemu/command_line.h"
 #include "vm/qemu/qmp.h"
+#include "vm/qemu/saved_machine.h"
 #include "vm/qemu/template.h"
 #include "vm/vmdk.h"
 
@@ -26,29 +27,42 @@ constexpr auto last_moment = 200ms;
 
 fs::path log_path(const MachineSpec& spec) { return spec.directory / "vmm.log"; }
 
-// On the way from a template: all has been said to QEMU, and what is left is to hear that the VM runs.
+// On the way from files: all has been said to QEMU, and what is left is to hear that the VM runs.
 struct Restore {
-  QmpClient qmp;
-  Template from;
+  std::optional<Template> from;  // none: it was saved while it ran
+  UniqueFd memory;
 };
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(Child child, UniqueFd channel, UniqueFd console, MachineSpec spec)
-      : child_(std::move(child)), channel_(std::move(channel)), console_(std::move(console)), spec_(std::move(spec)) {}
+  QemuMachine(QemuTarget target, MachineSpec spec, Child child, UniqueFd channel, UniqueFd console, UniqueFd monitor)
+      : target_(std::move(target)),
+        spec_(std::move(spec)),
+        child_(std::move(child)),
+        channel_(std::move(channel)),
+        console_(std::move(console)),
+        qmp_(std::make_shared<QmpClient>(std::move(monitor), QmpClient::Clock::time_point())) {
+    say("qmp_capabilities", Json::object());
+  }
 
-  void restore(Restore restore) { restore_.emplace(std::move(restore)); }
+  void restore(Restore from) {
+    *memory_ = std::move(from.memory);
+    restore_.emplace(std::move(from));
+    say("migrate-set-capabilities", qemu_template_capabilities());
+    say("migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}});
+  }
 
   pid_t pid() const override { return child_.pid(); }
   int exit_event() const override { return child_.pollable(); }
   Channel take_channel() override { return {std::move(channel_)}; }
   UniqueFd take_console() override { return std::move(console_); }
-  int restore_event() const override { return restore_ ? restore_->qmp.fd() : -1; }
+  int restore_event() const override { return restore_ ? qmp_->fd() : -1; }
+  int talk_event() const override { return restore_ ? -1 : qmp_->fd(); }
   bool restored() const override { return restored_; }
   void kill() override { child_.kill(SIGKILL); }
 
   Result<bool> go_on() override {
-    auto runs = restore_->qmp.find_event("RESUME", [](const Json&) -> Result<bool> { return true; });
+    auto runs = qmp_->find_event("RESUME", [](const Json&) -> Result<bool> { return true; });
     if (runs && !*runs) return false;
     Restore ended = std::move(*std::exchange(restore_, std::nullopt));
     if (runs) {
@@ -64,13 +78,30 @@ class QemuMachine final : public Machine {
     }
     std::string words = TRY(last_words(*status));
     std::string why = "restore VM: " + runs.error().message + (words.empty() ? "" : ": " + words);
-    ended.from.reject(why);
+    if (ended.from) ended.from->reject(why);
     return fail(Errc::start_failed, std::move(why));
+  }
+
+  bool listen() override {
+    return qmp_->find_event("", [](const Json&) -> Result<bool> { return false; }).has_value();
+  }
+
+  Result<std::function<Result<>(const SaveTarget&)>> saving() const override {
+    if (target_.accelerator == "hvf")
+      return fail(Errc::unsupported, "save VM: QEMU cannot save one of Hypervisor.framework's");
+    return [qmp = qmp_, base = memory_, target = target_, spec = spec_, pid = pid()](const SaveTarget& to) {
+      return save_machine(*qmp, {target, spec, pid, *base}, to);
+    };
   }
 
   Result<std::string> reap() override { return last_words(TRY(child_.wait())); }
 
  private:
+  // Where QEMU has ended, that is found out by its end, and why.
+  void say(std::string_view command, const Json& arguments) {
+    [[maybe_unused]] auto ignored = qmp_->send(command, arguments);
+  }
+
   Result<std::string> last_words(const ExitStatus& status) {
     std::string words = read_file(log_path(spec_), 64 << 10).value_or("");
     while (!words.empty() && words.back() == '\n') words.pop_back();
@@ -84,10 +115,13 @@ class QemuMachine final : public Machine {
     return words;
   }
 
+  QemuTarget target_;
+  MachineSpec spec_;
   Child child_;
   UniqueFd channel_;
   UniqueFd console_;
-  MachineSpec spec_;
+  std::shared_ptr<QmpClient> qmp_;                                   // these two are shared with who saves it
+  std::shared_ptr<UniqueFd> memory_ = std::make_shared<UniqueFd>();  // the file that its memory is a mapping of, if any
   std::optional<Restore> restore_;
   bool restored_ = false;
 };
@@ -140,6 +174,7 @@ Result<std::unique_ptr<QemuMachine>> start(const QemuTarget& target, const Machi
                                            const std::vector<std::pair<int, int>>& fds) {
   platform::SocketPair channel = TRY(platform::make_socket_pair());
   platform::SocketPair console = TRY(platform::make_socket_pair());
+  platform::SocketPair monitor = TRY(platform::make_socket_pair());
   UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
   ChildOptions options;
   options.argv = qemu_command_line(target, spec, use);
@@ -147,28 +182,21 @@ Result<std::unique_ptr<QemuMachine>> start(const QemuTarget& target, const Machi
   options.fds = {{log_fd.get(), 1},
                  {log_fd.get(), 2},
                  {channel.theirs.get(), qemu_channel_fd},
-                 {console.theirs.get(), qemu_console_fd}};
+                 {console.theirs.get(), qemu_console_fd},
+                 {monitor.theirs.get(), qemu_monitor_fd}};
   options.fds.insert(options.fds.end(), fds.begin(), fds.end());
   if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
   options.new_process_group = true;
   Child child = TRY(Child::spawn(options));
-  return std::make_unique<QemuMachine>(std::move(child), std::move(channel.ours), std::move(console.ours), spec);
+  return std::make_unique<QemuMachine>(target, spec, std::move(child), std::move(channel.ours), std::move(console.ours),
+                                       std::move(monitor.ours));
 }
 
 // All is said at once: QEMU does one after the other, and ends when the state does not suit it.
-Result<std::unique_ptr<Machine>> restore(const QemuTarget& target, const MachineSpec& spec, Template from,
-                                         const Template::Opened& opened) {
-  platform::SocketPair monitor = TRY(platform::make_socket_pair());
-  auto machine = TRY(start(target, spec, QemuTemplate::restored,
-                           {{monitor.theirs.get(), qemu_monitor_fd},
-                            {opened.state.get(), qemu_state_fd},
-                            {opened.memory.get(), qemu_memory_fd}}));
-  QmpClient qmp(std::move(monitor.ours), {});
-  for (const auto& [command, arguments] : {std::pair<std::string_view, Json>{"qmp_capabilities", Json::object()},
-                                           {"migrate-set-capabilities", qemu_template_capabilities()},
-                                           {"migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}}})
-    if (!qmp.send(command, arguments)) break;  // it has ended: go_on() finds that out, and why
-  machine->restore({std::move(qmp), std::move(from)});
+Result<std::unique_ptr<Machine>> restore(const QemuTarget& target, const MachineSpec& spec, QemuTemplate use,
+                                         const UniqueFd& state, Restore from) {
+  auto machine = TRY(start(target, spec, use, {{state.get(), qemu_state_fd}, {from.memory.get(), qemu_memory_fd}}));
+  machine->restore(std::move(from));
   return machine;
 }
 
@@ -204,7 +232,7 @@ Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { retur
 std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& given) const {
   MachineSpec spec = with_disk_sizes(given);
   auto target = find_target();
-  auto wanted = target ? find_template(*target, spec) : std::nullopt;
+  auto wanted = target && spec.saved.empty() ? find_template(*target, spec) : std::nullopt;
   if (!wanted || wanted->is_settled()) return nullptr;
   return [target = std::move(*target), wanted = std::move(*wanted), spec](const CancelToken& cancel) {
     return wanted.build(target, spec, cancel);
@@ -222,8 +250,14 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& given) {
     for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
   }
   TRY(write_vmdk_descriptors(spec));
+  if (!spec.saved.empty()) {
+    SavedFiles files = TRY(open_saved_machine(target, spec));
+    return restore(target, spec, QemuTemplate::copied, files.state, {std::nullopt, std::move(files.memory)});
+  }
   auto wanted = find_template(target, spec);
-  if (auto opened = wanted ? wanted->open() : std::nullopt) return restore(target, spec, std::move(*wanted), *opened);
+  if (auto opened = wanted ? wanted->open() : std::nullopt)
+    return restore(target, spec, QemuTemplate::restored, opened->state,
+                   {std::move(*wanted), std::move(opened->memory)});
   return start(target, spec, std::nullopt, {});
 }
 

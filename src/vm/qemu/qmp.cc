@@ -30,7 +30,10 @@ std::string text_of(const Json& object, const char* name) {
 }  // namespace
 
 Result<> QmpClient::send(std::string_view command, const Json& arguments) {
-  std::string line = print_json({{"execute", std::string(command)}, {"arguments", arguments}}) + "\n";
+  return write(print_json({{"execute", std::string(command)}, {"arguments", arguments}}) + "\n");
+}
+
+Result<> QmpClient::write(const std::string& line) {
   for (size_t sent = 0; sent < line.size();) {
     ssize_t put = platform::send_quietly(socket_.get(), line.data() + sent, line.size() - sent);
     if (put < 0 && errno == EINTR) continue;
@@ -41,7 +44,23 @@ Result<> QmpClient::send(std::string_view command, const Json& arguments) {
 }
 
 Result<> QmpClient::give(std::string_view name, int fd) {
-  std::string line = print_json({{"execute", "getfd"}, {"arguments", {{"fdname", std::string(name)}}}}) + "\n";
+  return write_with(print_json({{"execute", "getfd"}, {"arguments", {{"fdname", std::string(name)}}}}) + "\n", fd);
+}
+
+Result<QmpClient::HandedOver> QmpClient::hand_over(int fd) {
+  int64_t id = ++asked_;
+  TRY(write_with(print_json({{"execute", "add-fd"}, {"id", id}}) + "\n", fd));
+  Json answer = TRY(await_answer(id));
+  auto number = [&](const char* name) {
+    auto found = answer.is_object() ? answer.find(name) : answer.end();
+    return found != answer.end() && found->is_number_integer() ? found->get<int64_t>() : -1;
+  };
+  HandedOver over{.fd = static_cast<int>(number("fd")), .set = number("fdset-id")};
+  if (over.fd < 0 || over.set < 0) return fail(Errc::start_failed, "talk to QEMU: it did not take a descriptor");
+  return over;
+}
+
+Result<> QmpClient::write_with(std::string line, int fd) {
   iovec part{line.data(), line.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
   msghdr message{};
@@ -59,16 +78,27 @@ Result<> QmpClient::give(std::string_view name, int fd) {
 }
 
 Result<bool> QmpClient::find_event(std::string_view name, const EventMatch& matches) {
-  while (auto line = TRY(next_line())) {
-    Json message = parse_foreign_json(*line);
-    if (!message.is_object()) return fail(Errc::start_failed, "talk to QEMU: what it says is no JSON object");
-    if (auto error = message.find("error"); error != message.end())
-      return fail(Errc::start_failed, "talk to QEMU: " + (error->is_object() ? text_of(*error, "desc") : ""));
-    if (text_of(message, "event") != name) continue;  // its greeting, the answer to a command, or another event
-    auto data = message.find("data");
-    if (TRY(matches(data != message.end() && data->is_object() ? *data : Json::object()))) return true;
+  while (auto message = TRY(next_message())) {
+    if (text_of(*message, "event") != name) continue;  // its greeting, the answer to a command, or another event
+    auto data = message->find("data");
+    if (TRY(matches(data != message->end() && data->is_object() ? *data : Json::object()))) return true;
   }
   return false;
+}
+
+Result<Json> QmpClient::ask(std::string_view command, const Json& arguments) {
+  int64_t id = ++asked_;
+  TRY(write(print_json({{"execute", std::string(command)}, {"arguments", arguments}, {"id", id}}) + "\n"));
+  return await_answer(id);
+}
+
+Result<Json> QmpClient::await_answer(int64_t id) {
+  for (;;) {
+    while (auto message = TRY(next_message()))
+      if (auto answer = message->find("id"); answer != message->end() && *answer == id)
+        return message->value("return", Json());
+    TRY(wait());
+  }
 }
 
 Result<> QmpClient::await_event(std::string_view name, const EventMatch& matches) {
@@ -77,6 +107,16 @@ Result<> QmpClient::await_event(std::string_view name, const EventMatch& matches
 }
 
 // Empty: it has not come yet.
+Result<std::optional<Json>> QmpClient::next_message() {
+  auto line = TRY(next_line());
+  if (!line) return std::nullopt;
+  Json message = parse_foreign_json(*line);
+  if (!message.is_object()) return fail(Errc::start_failed, "talk to QEMU: what it says is no JSON object");
+  if (auto error = message.find("error"); error != message.end())
+    return fail(Errc::start_failed, "talk to QEMU: " + (error->is_object() ? text_of(*error, "desc") : ""));
+  return message;
+}
+
 Result<std::optional<std::string>> QmpClient::next_line() {
   for (;;) {
     if (size_t end = unread_.find('\n'); end != std::string::npos) {

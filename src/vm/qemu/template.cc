@@ -116,11 +116,11 @@ MachineSpec template_spec(const MachineSpec& spec) {
   return wanted;
 }
 
-Result<std::string> template_key(const QemuTarget& target, const MachineSpec& spec) {
+Result<std::string> template_key(const QemuTarget& target, const MachineSpec& spec, QemuTemplate use) {
   QemuTarget measured = target;
   measured.tsc_khz = 0;  // no two measurements are the same
   std::string text = fmt::format("format {}\n", template_format);
-  for (const auto& word : qemu_command_line(measured, template_spec(spec), QemuTemplate::saved)) text += word + "\n";
+  for (const auto& word : qemu_command_line(measured, template_spec(spec), use)) text += word + "\n";
   for (const fs::path& path :
        {fs::path(target.program), spec.kernel.image, spec.kernel.initramfs, spec.kernel.agent_disk})
     if (!path.empty()) text += TRY(identity(path));

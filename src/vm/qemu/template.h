@@ -1,6 +1,6 @@
 // Templates: VMs that have booted, with the agent waiting for its first word, saved to be started from as often as one
 // likes. Memory is a file that each VM maps privately, so that all of one template share what they have not written;
-// the devices' state is another. Nothing was known of any disk by then. (docs/architecture.md, "Warm start")
+// the devices' state is another. Nothing was known of any disk by then. (docs/warm-start.md)
 #pragma once
 
 #include <optional>
@@ -18,8 +18,9 @@ namespace diatom::vm {
 MachineSpec template_spec(const MachineSpec& spec);
 
 // Names all that a template depends on, in hex: the command line, and the files behind it (QEMU, kernel, initramfs) by
-// size and time. Errors: one of them is not there.
-Result<std::string> template_key(const QemuTarget& target, const MachineSpec& spec);
+// size and time. Errors: one of them is not there. What was saved of a VM that ran depends on the same, as `copied`.
+Result<std::string> template_key(const QemuTarget& target, const MachineSpec& spec,
+                                 QemuTemplate use = QemuTemplate::saved);
 
 // A folder of the store's that one process at a time makes, and many use.
 class Template {

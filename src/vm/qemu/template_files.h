@@ -1,5 +1,4 @@
-// What a template is on the disk, whoever made it, and whether it is still what was made (docs/architecture.md, "Warm
-// start").
+// What a template is on the disk, whoever made it, and whether it is still what was made (docs/warm-start.md).
 #pragma once
 
 #include <nlohmann/json.hpp>

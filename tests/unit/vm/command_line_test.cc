@@ -162,6 +162,19 @@ TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
   EXPECT_EQ(value_of(argv, "-incoming"), "defer");
 }
 
+TEST(QemuCommandLine, GoesOnFromACopyOfAVmThatRan) {
+  auto argv = qemu_command_line(emulated(), example(), QemuTemplate::copied);
+  EXPECT_THAT(value_of(argv, "-machine"), HasSubstr(",memory-backend=memory,suppress-vmdesc=on"));
+  EXPECT_THAT(value_of(argv, "-object"), HasSubstr(R"("share":false)"));
+  EXPECT_EQ(value_of(argv, "-incoming"), "defer");
+  EXPECT_EQ(value_of(argv, "-global"), "migration.send-configuration=off");
+  EXPECT_THAT(value_of(argv, "-drive"), HasSubstr("root.vmdk"));
+}
+
+TEST(QemuCommandLine, HasAMonitorSoThatAVmCanBeSaved) {
+  EXPECT_EQ(value_of(qemu_command_line(emulated(), example()), "-mon"), "chardev=qmp,mode=control");
+}
+
 TEST(QemuCommandLine, LeavesThisHostsCacheOfTheDisksAloneWhenItRestores) {
   auto argv = qemu_command_line(emulated(), example(), restored);
   EXPECT_EQ(value_of(argv, "-drive"),

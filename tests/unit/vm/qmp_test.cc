@@ -106,5 +106,35 @@ TEST(Qmp, EndsAtItsDeadlineAndWhenItIsCancelled) {
   EXPECT_EQ(cancelled.client().await_event("RESUME", any).error().code, Errc::cancelled);
 }
 
+TEST(Qmp, ReturnsTheAnswerToItsOwnQuestion) {
+  Qemu qemu;
+  qemu.say(greeting);
+  qemu.say("{\"return\": {}}\n{\"return\": 7, \"id\": 7}\n{\"event\": \"STOP\"}\n{\"return\": \"yes\", \"id\": 1}\n");
+  QmpClient client = qemu.client();
+  auto answer = client.ask("human-monitor-command", {{"command-line", "x"}});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(*answer, "yes");
+}
+
+TEST(Qmp, HandsADescriptorOver) {
+  Qemu qemu;
+  qemu.say("{\"return\": {\"fdset-id\": 0, \"fd\": 23}, \"id\": 1}\n{\"return\": {}, \"id\": 2}\n");
+  QmpClient client = qemu.client();
+  auto over = client.hand_over(0);
+  ASSERT_TRUE(over) << over.error().message;
+  EXPECT_EQ(over->fd, 23);
+  EXPECT_EQ(over->set, 0);
+  EXPECT_FALSE(client.hand_over(0));  // that answer names none
+}
+
+TEST(Qmp, FailsWhereItsQuestionDoes) {
+  Qemu qemu;
+  qemu.say("{\"error\": {\"desc\": \"no such file\"}, \"id\": 1}\n");
+  auto answer = qemu.client().ask("xen-save-devices-state", Json::object());
+  ASSERT_FALSE(answer);
+  EXPECT_THAT(answer.error().message, HasSubstr("no such file"));
+  EXPECT_EQ(Qemu().client(0ms).ask("stop", Json::object()).error().code, Errc::timeout);
+}
+
 }  // namespace
 }  // namespace diatom::vm
