@@ -55,7 +55,9 @@ struct ContainerInfo {
   std::string engine;              // "qemu"
   std::string accelerator;         // "kvm", "hvf", "tcg" (emulation)
   std::string kernel;
-  std::string start_kind;  // "warm": its VM is a clone of one that has booted; "cold": it has booted itself
+  // "warm": its VM is a clone of one that has booted; "cold": it has booted itself; "copied": it went on from where
+  // another was (a snapshot, a fork).
+  std::string start_kind;
   std::vector<StageTime> stages;
   std::string spec_json;  // everything that was decided, for inspect
   std::string log_path;

@@ -18,6 +18,7 @@
 #include "diatom/export.h"
 #include "diatom/files.h"
 #include "diatom/locations.h"
+#include "diatom/snapshot.h"
 #include "diatom/spec.h"
 
 namespace diatom {
@@ -189,6 +190,21 @@ class DIATOM_API Runtime {
   // The window of its program's terminal; invalid_argument where it has none. (start_attached() and attach() do it by
   // themselves where they are joined to a terminal: ProcessStreams::forward_signals.)
   Result<> resize(std::string_view reference, uint16_t rows, uint16_t columns);
+
+  // Saves a container that runs, with its memory and its writable layer; it stands still for as long as that takes, and
+  // goes on. `name`: docker's rule for containers' names; empty: made up. Errors: not_found; invalid_argument where it
+  // does not run, or is paused; already_exists for the name; unsupported by its engine.
+  Result<SnapshotInfo> create_snapshot(std::string_view reference, const std::string& name);
+  Result<std::vector<SnapshotInfo>> snapshots();  // by name
+  // Containers that have gone on from it are not touched. Returns the bytes that this freed. Errors: not_found.
+  Result<uint64_t> remove_snapshot(std::string_view name);
+  // Makes a container of it, with a writable layer, a host name and random numbers of its own, and has it go on from
+  // there. `container_name` may be empty. Returns its id. Errors: not_found; start_failed where QEMU, kernel or diatom
+  // are others than those that saved it; not_found, too, where its image has gone. Then no container is left behind.
+  Result<std::string> restore_snapshot(std::string_view name, const std::string& container_name);
+  // Copies of a container that runs, all from one moment, as restore_snapshot() makes them; but its published ports
+  // are theirs at free ports of the host. Returns their ids. On an error those that were started (on_started) go on.
+  Result<std::vector<std::string>> fork(std::string_view reference, const ForkOptions& options);
 
   // Files. Paths in a container are absolute, or taken as from its root. Of one that does not run, too: a VM is booted
   // for it meanwhile, without its program; starting it has to wait then, or fails. Its state, its logs and its exit

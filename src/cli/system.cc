@@ -92,6 +92,8 @@ void add_system_commands(CLI::App& app, Invocation& invocation) {
   add_info(*system, invocation);
   add_system_prune(*system, invocation);
   add_template_commands(app, invocation);
+  add_snapshot_commands(app, invocation);
+  add_fork_command(app, invocation);
 }
 
 }  // namespace diatom::cli

@@ -14,6 +14,7 @@
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "store/content_store.h"
+#include "store/snapshots.h"
 #include "store/store.h"
 
 namespace diatom {
@@ -71,13 +72,18 @@ struct Images::Impl {
 
   Result<RemovedImage> remove(std::string_view reference, bool force);
 
-  // False where a container was made of it, or it is not any more what was looked at.
+  // By what needs it: "a container", "a snapshot"; empty: by nothing.
+  Result<std::string> used_by(const std::string& id) {
+    if (TRY(store->containers().count_of_image(id)) > 0) return "a container";
+    return TRY(store::count_snapshots_of_image(store->paths(), id)) > 0 ? "a snapshot" : "";
+  }
+
+  // False where something was made of it, or it is not any more what was looked at.
   Result<bool> remove_unused(const ImageInfo& seen) {
     store::Database::Transaction transaction = TRY(store->begin());
     auto now = store->images().find(seen.id);
     if (!now && now.error().code != Errc::not_found) return std::unexpected(now.error());
-    if (!now || image::familiar_names(now->tags) != seen.tags || TRY(store->containers().count_of_image(now->id)) > 0)
-      return false;
+    if (!now || image::familiar_names(now->tags) != seen.tags || !TRY(used_by(now->id)).empty()) return false;
     TRY(store->images().remove(now->id, removal_events(*now, {seen.tags, seen.id})));
     TRY(commit(std::move(transaction)));
     return true;
@@ -187,9 +193,10 @@ Result<RemovedImage> Images::Impl::remove(std::string_view reference, bool force
   if (!by_name && record.tags.size() > 1 && !force)
     return fail(Errc::invalid_argument, "remove image " + shown + ": it has several names",
                 "remove them one by one, or use --force");
-  if (!force && TRY(store->containers().count_of_image(record.id)) > 0)
-    return fail(Errc::invalid_argument, "remove image " + shown + ": a container was made from it",
-                "remove the container first, or use --force");
+  std::string user = force ? "" : TRY(used_by(record.id));
+  if (!user.empty())
+    return fail(Errc::invalid_argument, "remove image " + shown + ": " + user + " was made from it",
+                "remove the " + user.substr(2) + " first, or use --force");
   removed.deleted = "sha256:" + record.id;
   TRY(images.remove(record.id, removal_events(record, removed)));
   std::ranges::move(known_as(record), std::back_inserter(removed.untagged));

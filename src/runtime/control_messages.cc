@@ -55,6 +55,15 @@ constexpr auto stop_fields = [](auto& field, auto& request) {
   field("timeout_ms", request.timeout);
 };
 
+struct Save {
+  std::string folder;
+  bool share_memory = false;
+};
+constexpr auto save_fields = [](auto& field, auto& save) {
+  field("folder", save.folder);
+  field("share_memory", save.share_memory);
+};
+
 constexpr auto update_fields = [](auto& field, auto& update) {
   field("cpus", update.cpus);
   field("memory_bytes", update.memory_bytes);
@@ -88,6 +97,16 @@ Result<StartLine> decode_start_line(std::string_view text) {
   StartLine line{.stage = std::move(told.stage), .error = {}};
   if (told.error) line.error = hear(std::move(*told.error));
   return line;
+}
+
+std::string encode_save(const vm::SaveTarget& target) {
+  return encode_fields(Save{target.folder.string(), target.share_memory}, save_fields);
+}
+Result<vm::SaveTarget> decode_save(std::string_view text) {
+  Save save = TRY(decode_fields<Save>("where to save", text, save_fields));
+  vm::SaveTarget target{save.folder, save.share_memory};
+  if (target.folder.is_absolute()) return target;
+  return fail(Errc::invalid_argument, "save VM: \"" + save.folder + "\" is no absolute path");
 }
 
 std::string encode_update(const UpdateOptions& update) { return encode_fields(update, update_fields); }

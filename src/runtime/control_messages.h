@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "diatom/runtime.h"
+#include "vm/engine.h"
 
 namespace diatom {
 
@@ -33,6 +34,9 @@ struct StartLine {
 inline constexpr std::string_view started_stage = "started";
 std::string encode_start_line(const StartLine& line);  // with its line end
 Result<StartLine> decode_start_line(std::string_view line);
+
+std::string encode_save(const vm::SaveTarget& target);
+Result<vm::SaveTarget> decode_save(std::string_view text);
 
 std::string encode_update(const UpdateOptions& update);
 Result<UpdateOptions> decode_update(std::string_view text);

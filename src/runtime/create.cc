@@ -13,9 +13,10 @@
 
 namespace diatom {
 
-Result<CreatedContainer> create_container(store::Store& store, const ContainerSpec& spec) {
+Result<CreatedContainer> create_container(store::Store& store, const ContainerSpec& spec,
+                                          const std::optional<Origin>& origin) {
   if (!spec.name.empty()) TRY(check_container_name(spec.name));
-  ResolvedImage image = TRY(image::resolve_image(store, spec.image));
+  ResolvedImage image = TRY(image::resolve_image(store, origin ? origin->image : spec.image));
   store::ContainerRecord record;
   record.id = make_container_id();
   record.name = spec.name.empty() ? make_container_name(record.id) : spec.name;
@@ -48,7 +49,10 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
 
   TemporaryPath undo(directory);
   FileLock lock = TRY(store.containers().create_directory(record.id));
-  if (!upper.empty()) TRY(rootfs::create_upper(store.paths().templates(), spec.disk_bytes, upper));
+  if (origin)
+    TRY(origin->fill(directory));
+  else if (!upper.empty())
+    TRY(rootfs::create_upper(store.paths().templates(), spec.disk_bytes, upper));
   {
     auto transaction = TRY(store.begin());
     TRY(store.containers().insert(record));

@@ -7,10 +7,12 @@
 
 #include "diatom/runtime.h"
 #include "runtime/logs/print.h"
+#include "runtime/saved_container.h"
 #include "runtime/session.h"
 #include "runtime/tool.h"
 #include "runtime/waiter.h"
 #include "store/store.h"
+#include "vm/engine.h"
 
 namespace diatom {
 
@@ -39,6 +41,11 @@ struct Runtime::Impl {
   Result<std::vector<std::string>> run_tool_beside(const store::ContainerRecord& container, ToolCall call);
   Result<std::vector<std::string>> run_tool_alone(const store::ContainerRecord& container, ToolCall call);
   void remove_failed(const std::string& id);
+  // Saves the container's VM, and records it in the same folder.
+  Result<SavedContainer> save(const store::ContainerRecord& container, const vm::SaveTarget& target,
+                              const std::string& name);
+  // A new container that goes on from there; its id.
+  Result<std::string> go_on(const SavedContainer& saved, const std::filesystem::path& folder, ContainerSpec spec);
 };
 
 Error not_running(std::string_view verb, const store::ContainerRecord& container);

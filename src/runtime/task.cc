@@ -38,6 +38,7 @@ Task::~Task() {
   if (listener_) loop_.forget(listener_.get());
   if (machine_) loop_.forget(machine_->exit_event());
   if (machine_ && machine_->restore_event() >= 0) loop_.forget(machine_->restore_event());
+  stop_listening();
   if (agent_) agent_->close();
 }
 
@@ -86,7 +87,8 @@ void Task::boot_instead(const Error& why) {
   machine_.reset();
   restoring_ = false;
   if (why.code == Errc::guest) report_ = std::unexpected(ended_unexpectedly(false));
-  if (why.code == Errc::already_exists) report_ = std::unexpected(why);  // a port: it is taken for one that boots, too
+  // A port: it is taken for one that boots, too. And what was saved while it ran cannot be booted.
+  if (why.code == Errc::already_exists || (!plan_.machine.saved.empty() && !report_)) report_ = std::unexpected(why);
   plan_.machine.templates.clear();
   // At the next turn: descriptors get numbers again of which this one may still have something to tell.
   after(0ms, [this] {
@@ -101,24 +103,31 @@ Result<> Task::begin() {
   stage("vmm");
   plan_.container.entropy = random_bytes(entropy_bytes);  // no VM draws what another has drawn
   TRY(open_channel());
-  machine_->restored() ? ask_clock() : start_container();
+  resume_listening();
+  machine_->restored() ? set_clock() : start_container();
   return {};
 }
 
 // One that was saved has just been woken up, and does not know for how long it has slept.
-void Task::ask_clock() {
-  auto asked = std::chrono::steady_clock::now();
-  agent_->read_clock([this, asked](Result<channel::ClockReading> reading) {
-    if (phase_ == Phase::ended || report_ || (!reading && agent_->lost())) return;
-    if (!reading) return abort(reading.error());
-    int64_t now_ns = wall_clock_ns();
-    clock_.add(reading->monotonic_ns, now_ns, std::chrono::steady_clock::now() - asked);
-    if (!clock_.is_known()) return ask_clock();
-    auto offset_ns = clock_.offset_ns();
+void Task::set_clock() {
+  ask_clock([this](Result<int64_t> offset_ns) {
     if (!offset_ns) return abort(offset_ns.error());
     plan_.container.clock_offset_ns = *offset_ns;
     stage("clock");
-    start_container();
+    plan_.machine.saved.empty() ? start_container() : resume_container();
+  });
+}
+
+void Task::ask_clock(std::function<void(Result<int64_t>)> done) { ask_clock_again(GuestClock(), std::move(done)); }
+
+void Task::ask_clock_again(GuestClock clock, std::function<void(Result<int64_t>)> done) {
+  auto asked = std::chrono::steady_clock::now();
+  agent_->read_clock([this, asked, clock, done = std::move(done)](Result<channel::ClockReading> reading) mutable {
+    if (phase_ == Phase::ended || report_ || (!reading && agent_->lost())) return;
+    if (!reading) return done(std::unexpected(reading.error()));
+    clock.add(reading->monotonic_ns, wall_clock_ns(), std::chrono::steady_clock::now() - asked);
+    if (!clock.is_known()) return ask_clock_again(clock, std::move(done));
+    done(clock.offset_ns());
   });
 }
 
@@ -161,19 +170,55 @@ void Task::accept_agent() {
   if (!attached) abort(attached.error());
 }
 
-void Task::start_program() {
-  agent_->start_process(std::string(main_process), plan_.process,
-                        {.on_started =
-                             [this](std::expected<void, channel::StartFailure> result) {
-                               if (!result) return agent_->lost() ? void() : abort(start_error(result.error()));
-                               phase_ = Phase::running;
-                               stage("started");
-                               handlers_.on_started();
-                             },
-                         .on_output = handlers_.on_output,
-                         .on_output_end = handlers_.on_output_end,
-                         .on_stdin_writable = handlers_.on_stdin_writable,
-                         .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }});
+void Task::start_program() { agent_->start_process(std::string(main_process), plan_.process, program_handlers()); }
+
+channel::ProcessHandlers Task::program_handlers() {
+  return {.on_started =
+              [this](std::expected<void, channel::StartFailure> result) {
+                if (!result) return agent_->lost() ? void() : abort(start_error(result.error()));
+                phase_ = Phase::running;
+                stage("started");
+                handlers_.on_started();
+              },
+          .on_output = handlers_.on_output,
+          .on_output_end = handlers_.on_output_end,
+          .on_stdin_writable = handlers_.on_stdin_writable,
+          .on_exit = [this](Result<channel::ExitReport> report) { program_ended(std::move(report)); }};
+}
+
+// Its program runs already, and is told apart from the one that it was copied from before anybody hears from it.
+void Task::resume_container() {
+  channel::Identity identity{.clock_offset_ns = plan_.container.clock_offset_ns,
+                             .entropy = plan_.container.entropy,
+                             .hostname = plan_.container.hostname};
+  agent_->set_identity(identity, [this](Result<> result) {
+    if (!result) return agent_->lost() ? void() : abort(result.error());
+    stage("agent");
+    phase_ = Phase::running;
+    stage("started");
+    handlers_.on_started();
+    agent_->adopt_process(std::string(main_process), plan_.process, program_handlers());
+    takes_input_ = true;
+    if (handlers_.on_stdin_writable) handlers_.on_stdin_writable();
+  });
+}
+
+Result<std::function<Result<>(const vm::SaveTarget&)>> Task::begin_saving() {
+  auto save = TRY(machine_->saving());
+  stop_listening();
+  return save;
+}
+
+void Task::resume_listening() {
+  if (listening_ || !machine_ || machine_->talk_event() < 0) return;
+  listening_ = true;
+  loop_.on_readable(machine_->talk_event(), [this] {
+    if (!machine_->listen()) stop_listening();
+  });
+}
+
+void Task::stop_listening() {
+  if (std::exchange(listening_, false)) loop_.forget(machine_->talk_event());
 }
 
 void Task::watch_console() {
@@ -234,6 +279,7 @@ void Task::finish() {
 void Task::machine_ended() {
   if (restoring_ && !report_) return go_on_restoring();
   if (int event = machine_->restore_event(); event >= 0) loop_.forget(event);
+  stop_listening();
   loop_.forget(machine_->exit_event());
   std::string words;
   auto reaped = machine_->reap();

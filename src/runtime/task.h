@@ -64,6 +64,11 @@ class Task final : public ProcessPeer {
   bool restored() const { return machine_ && machine_->restored(); }  // else its VM has booted
   int64_t pid() const { return machine_ ? machine_->pid() : 0; }      // of the VMM
   channel::AgentClient& agent() { return *agent_; }                   // once the program runs
+  // What the guest's CLOCK_MONOTONIC lacks of this host's time, ns. Not called when the VM ends meanwhile.
+  void ask_clock(std::function<void(Result<int64_t>)> done);
+  // For who saves the VM: until resume_listening() nobody else is spoken to by the VMM.
+  Result<std::function<Result<>(const vm::SaveTarget&)>> begin_saving();
+  void resume_listening();
 
  private:
   enum class Phase { booting, running, stopping, ended };
@@ -74,8 +79,12 @@ class Task final : public ProcessPeer {
   Result<> begin();
   Result<> open_channel();
   void accept_agent();
-  void ask_clock();
+  void ask_clock_again(GuestClock clock, std::function<void(Result<int64_t>)> done);
+  void set_clock();
   void start_container();
+  void resume_container();
+  channel::ProcessHandlers program_handlers();
+  void stop_listening();
   void start_program();
   void watch_console();
   void watch_exit();
@@ -95,13 +104,13 @@ class Task final : public ProcessPeer {
   Phase phase_ = Phase::booting;
   bool restoring_ = false;
   bool takes_input_ = false;
-  GuestClock clock_;
   std::optional<ConsoleLog> console_log_;
   std::unique_ptr<vm::Machine> machine_;
   UniqueFd console_;
   UniqueFd listener_;  // until the agent has connected
   std::unique_ptr<channel::AgentClient> agent_;
   std::optional<Result<channel::ExitReport>> report_;
+  bool listening_ = false;
   std::vector<EventLoop::TimerId> timers_;
 };
 

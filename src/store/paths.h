@@ -20,6 +20,7 @@ struct Paths {
   std::filesystem::path ingest() const { return home / "ingest"; }
   std::filesystem::path containers() const { return home / "containers"; }
   std::filesystem::path templates() const { return home / "templates"; }
+  std::filesystem::path snapshots() const { return home / "snapshots"; }
   std::filesystem::path kernels() const { return home / "kernels"; }
   std::filesystem::path layer_data(const std::string& hex) const { return layers() / (hex + ".data"); }
   std::filesystem::path layer_index(const std::string& hex) const { return layers() / (hex + ".index"); }

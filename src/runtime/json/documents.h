@@ -51,6 +51,7 @@ Json version_json(const SystemInfo& system);  // docker's `version`
 // docker's `info`.
 Json info_json(const SystemInfo& system, const std::vector<ContainerInfo>& containers, size_t images);
 Json disk_usage_json(const DiskUsage& usage);
+Json snapshot_json(const SnapshotInfo& info);
 Json login_json(const LoginResult& result);
 
 // "2026-11-24T12:00:00.123456789Z"; docker's zero time for 0.

@@ -114,6 +114,18 @@ Json disk_usage_json(const DiskUsage& usage) {
   return document;
 }
 
+Json snapshot_json(const SnapshotInfo& info) {
+  return {{"Name", info.name},
+          {"ContainerId", info.container},
+          {"Container", info.container_name},
+          {"ImageId", "sha256:" + info.image},
+          {"Image", info.image_name},
+          {"Created", json_time(info.created_ns)},
+          {"CPUs", info.vcpus},
+          {"Memory", info.memory_bytes},
+          {"Size", info.disk_bytes}};
+}
+
 Json login_json(const LoginResult& result) { return {{"registry", result.registry}, {"stored_in", result.stored_in}}; }
 
 std::string json_time(int64_t nanoseconds) {

@@ -169,6 +169,7 @@ Result<> Monitor::plan_run() {
                               .max_vcpus = engine.availability.max_vcpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
+  TRY(plan_going_on());
   if (size_) std::tie(plan_.task.process.rows, plan_.task.process.cols) = *size_;
   if (const auto& network = plan_.task.container.network) record_.address = network->address;
   if (plan_.task.machine.host_sockets) record_.address = "127.0.0.1";
@@ -216,7 +217,8 @@ void Monitor::started() {
   ever_ran_ = true;
   record_.started_ns = wall_clock_ns();
   record_.pid = task_->pid();  // that of a restore which failed was another's
-  record_.start_kind = task_->restored() ? "warm" : "cold";
+  record_.start_kind = !plan_.task.machine.saved.empty() ? "copied" : task_->restored() ? "warm" : "cold";
+  forget_saved();
   phase_ = Phase::running;
   record_.state = "running";
   save(true);  // who is told that it runs is told the truth after a power cut, too: that it did
@@ -244,6 +246,7 @@ void Monitor::start_health() {
 
 void Monitor::ended(Result<channel::ExitReport> report) {
   bool was_up = phase_ != Phase::starting;
+  end_saving();
   health_.reset();
   execs_.clear();
   tools_.clear();

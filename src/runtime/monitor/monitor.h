@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "runtime/monitor/control_server.h"
 #include "runtime/monitor/health.h"
 #include "runtime/monitor/restart.h"
+#include "runtime/monitor/saver.h"
 #include "runtime/plan.h"
 #include "runtime/task.h"
 #include "store/store.h"
@@ -102,6 +104,12 @@ class Monitor {
   void freeze(const Asker& asker, bool frozen);
   void freeze_for(const Asker& asker, bool frozen, std::function<void()> on_done);
   void update(const Asker& asker, const std::string& body);
+  // ---- monitor_saving.cc.
+  void save_vm(const Asker& asker, const std::string& body);
+  void save_next();
+  void end_saving();
+  Result<> plan_going_on();
+  void forget_saved();
   void tell_starters(const StartLine& line);
   void reached(std::string_view stage);
   static void tell(std::vector<Asker>& list, int status, const std::string& body);
@@ -127,6 +135,8 @@ class Monitor {
   std::optional<CancelToken> cancel_preparation_;
   std::jthread preparation_;  // of the engine, before there is a task
   std::unique_ptr<Task> task_;
+  std::unique_ptr<Saver> saver_;  // of the first of these; goes before the task
+  std::deque<std::pair<Asker, vm::SaveTarget>> saves_;
   std::unique_ptr<HealthChecker> health_;
   RestartDecision restart_;
   Phase phase_ = Phase::between;

@@ -76,6 +76,8 @@ StreamHandlers Monitor::route_own(Connection& client, StreamId stream, const cha
   if (path == "/monitor/pause") return with_body(asker, [this, asker](const std::string&) { freeze(asker, true); });
   if (path == "/monitor/resume") return with_body(asker, [this, asker](const std::string&) { freeze(asker, false); });
   if (path == "/monitor/hold") return hold(asker);
+  if (path == "/monitor/save")
+    return with_body(asker, [this, asker](const std::string& text) { save_vm(asker, text); });
   if (path == "/monitor/limits")
     return with_body(asker, [this, asker](const std::string& text) { update(asker, text); });
   if (path.starts_with(kill_prefix))

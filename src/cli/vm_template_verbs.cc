@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "cli/cancel_on_signal.h"
 #include "cli/container_flags.h"
+#include "cli/each.h"
 #include "cli/human_time.h"
 #include "cli/listing.h"
 #include "cli/options.h"
@@ -84,17 +85,11 @@ Result<int> remove(const Flags& flags) {
     for (TemplateInfo& info : TRY(templates.list())) names.push_back(std::move(info.name));
   else if (names.empty())
     return fail(Errc::invalid_argument, "template rm: no template is named", "or --all");
-  int code = 0;
-  for (const auto& name : names) {
-    auto removed = templates.remove(name);
-    if (removed) {
-      fmt::print("{}\n", name);
-    } else {
-      print_error(removed.error());
-      code = 1;
-    }
-  }
-  return code;
+  return for_each_name(names, [&](const std::string& name) -> Result<> {
+    static_cast<void>(TRY(templates.remove(name)));
+    fmt::print("{}\n", name);
+    return {};
+  });
 }
 
 Result<int> build(Flags& flags) {
