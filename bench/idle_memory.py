@@ -14,7 +14,7 @@ KIB_OF_MIB = 1024
 
 
 def kind_of(permissions: str, path: str) -> str:
-    if re.search(r'/templates/[^/]+/memory\b', path):
+    if re.search(r'/(templates/[^/]+|saved|\.new-\w+)/memory\b', path):
         return "guest's memory"
     if not path and 'x' in permissions:
         return 'translated code'

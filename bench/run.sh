@@ -8,6 +8,8 @@ echo '== cold start'
 ./cold_run.py
 echo '== warm start'
 ./warm_run.py
+echo '== fork'
+./fork.py
 echo '== cold start, libkrun'
 ../tools/krun_guest/run.py --deadline 900 python3 bench/krun_run.py || echo 'not run'
 echo '== image conversion'

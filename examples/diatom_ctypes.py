@@ -7,7 +7,7 @@ import ctypes
 import json
 import os
 import sys
-from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint16, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_size_t, c_uint16, c_uint32, c_uint64, c_void_p
 
 _library = ctypes.CDLL(os.environ.get('DIATOM_LIBRARY', 'libdiatom.so.0'))
 
@@ -55,6 +55,9 @@ CALLS = {
     'diatom_container_stat_path': (c_char_p, c_char_p, c_char_p, _JSON),
     'diatom_container_export': (c_char_p, c_int, _JSON), 'diatom_container_diff': (c_char_p, _JSON),
     'diatom_container_commit': (c_char_p, c_char_p, _JSON),
+    'diatom_container_fork': (c_char_p, c_uint32, c_char_p, _JSON),
+    'diatom_snapshot_create': (c_char_p, c_char_p, _JSON), 'diatom_snapshot_list': (_JSON,),
+    'diatom_snapshot_remove': (c_char_p, POINTER(c_uint64)), 'diatom_snapshot_restore': (c_char_p, c_char_p, _JSON),
 }
 # The others: what they return, and their arguments.
 OTHERS = {

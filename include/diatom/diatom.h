@@ -198,6 +198,22 @@ DIATOM_API diatom_status diatom_container_resize(diatom_runtime* runtime, const 
                                                  uint16_t columns, diatom_error** error);
 DIATOM_API diatom_status diatom_container_rename(diatom_runtime* runtime, const char* container, const char* name,
                                                  diatom_error** error);
+
+/* Copies of a container that runs, all from one moment (Runtime::fork). `count`: from 1 on; `name`: of the only one, or
+ * the beginning of all names; NULL: made up. The result is a list of their ids. On an error those that were started go
+ * on. */
+DIATOM_API diatom_status diatom_container_fork(diatom_runtime* runtime, const char* container, uint32_t count,
+                                               const char* name, char** json, diatom_error** error);
+/* Saves a container that runs, with its memory; it goes on. `name` may be NULL. The result is the snapshot. */
+DIATOM_API diatom_status diatom_snapshot_create(diatom_runtime* runtime, const char* container, const char* name,
+                                                char** json, diatom_error** error);
+DIATOM_API diatom_status diatom_snapshot_list(diatom_runtime* runtime, char** json, diatom_error** error);
+DIATOM_API diatom_status diatom_snapshot_remove(diatom_runtime* runtime, const char* snapshot, uint64_t* freed_bytes,
+                                                diatom_error** error);
+/* A new container, which goes on from there; `name` may be NULL. The result has its Id. */
+DIATOM_API diatom_status diatom_snapshot_restore(diatom_runtime* runtime, const char* snapshot, const char* name,
+                                                 char** json, diatom_error** error);
+
 /* Options: cpu, memory, pids_limit, restart, as in a container document; what is missing stays. The result has
  * warnings. */
 DIATOM_API diatom_status diatom_container_update(diatom_runtime* runtime, const char* container, const char* options,

@@ -93,7 +93,7 @@ class Header(unittest.TestCase):
 
 
 # How the ctypes example must declare what the header has.
-CTYPES = {'int': 'c_int', 'diatom_status': 'c_int', 'size_t': 'c_size_t', 'uint16_t': 'c_ushort', 'const char*': 'c_char_p', 'char**': 'LP_c_void_p',
+CTYPES = {'int': 'c_int', 'diatom_status': 'c_int', 'size_t': 'c_size_t', 'uint16_t': 'c_ushort', 'uint32_t': 'c_uint', 'const char*': 'c_char_p', 'char**': 'LP_c_void_p',
           'int*': 'LP_c_int', 'uint64_t*': 'LP_c_ulong', 'void': 'NoneType', 'void*': 'c_void_p',
           'diatom_runtime*': 'c_void_p', 'diatom_runtime**': 'LP_c_void_p', 'diatom_error*': 'c_void_p',
           'const diatom_error*': 'c_void_p', 'diatom_error**': 'LP_c_void_p', 'const char* const*': 'LP_c_char_p'}

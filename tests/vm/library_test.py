@@ -216,6 +216,26 @@ class Files(LibraryTest):
             self.assertEqual(error.exception.kind, wanted)
 
 
+class Snapshots(LibraryTest):
+    def test_a_container_is_saved_and_gone_on_from(self):
+        call = self.runtime.call
+        call('container_create', {'name': 'first', 'image': 'busybox', 'engine': 'qemu', 'args': ['sleep', '100000']},
+             None, None)
+        self.addCleanup(lambda: self.home.run('rm', '-f', *self.home.containers()))
+        call('container_start', 'first')
+        forked = call('container_fork', 'first', 2, 'copy')
+        self.assertEqual([call('container_inspect', name)['Id'] for name in ('copy-1', 'copy-2')], forked)
+        snapshot = call('snapshot_create', 'first', 'then')
+        self.assertEqual((snapshot['Name'], snapshot['Container'], snapshot['Image']), ('then', 'first', 'busybox'))
+        self.assertEqual(call('snapshot_list'), [snapshot])
+        restored = call('snapshot_restore', 'then', None)
+        self.assertTrue(call('container_inspect', restored['Id'])['State']['Running'])
+        self.assertEqual(call('snapshot_remove', 'then'), snapshot['Size'])
+        with self.assertRaises(self.diatom.Error) as error:
+            call('snapshot_restore', 'then', None)
+        self.assertEqual(error.exception.kind, 'not_found')
+
+
 class Window(LibraryTest):
     def test_the_window_of_a_containers_terminal_is_set(self):
         call = self.runtime.call
