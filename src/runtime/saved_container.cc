@@ -1,5 +1,6 @@
 #include "runtime/saved_container.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/platform/platform.h"
@@ -36,7 +37,8 @@ Result<SavedContainer> parse_saved(std::string_view text) {
 }
 
 Result<> record_saved(const fs::path& folder, const SavedContainer& saved) {
-  return replace_file(document_path(folder), print_saved(saved));
+  UniqueFd file = TRY(open_file(document_path(folder), O_WRONLY | O_CREAT | O_TRUNC));
+  return write_all(file.get(), print_saved(saved));
 }
 
 Result<SavedContainer> read_saved(const fs::path& folder) {

@@ -16,7 +16,7 @@ struct SavedContainer {
   SnapshotInfo info;   // without its size
   std::string wanted;  // the container's spec, as its record has it
 };
-// Records it in the folder; the last that is done to a new one.
+// Records it in the folder; the last that is done to a new one. It is not synced.
 Result<> record_saved(const fs::path& folder, const SavedContainer& saved);
 // Errors: not_found; start_failed where it makes no sense.
 Result<SavedContainer> read_saved(const fs::path& folder);

@@ -92,7 +92,9 @@ Result<> write_machine(QmpClient& qmp, const Saving& saving, const SaveTarget& t
                    {"vcpus", spec.vcpus},
                    {"memory_bytes", spec.memory_bytes},
                    {"files", TRY(describe(files))}};
-  TRY(replace_file(document_path(folder), print_json(document)));
+  // Not synced: that would have the memory written to the disk, too, while the VM stands still. Who keeps it does that.
+  UniqueFd file = TRY(open_file(document_path(folder), O_WRONLY | O_CREAT | O_TRUNC));
+  TRY(write_all(file.get(), print_json(document)));
   return to.share_memory ? share_memory(qmp, saving, address, std::move(files.memory)) : Result<>();
 }
 
