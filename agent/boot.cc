@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "cgroup.h"
 #include "disks.h"
+#include "identity.h"
 #include "mounts.h"
 #include "network.h"
 
@@ -169,6 +170,7 @@ void await_clock() {
 // Each VM that is restored has it done already: code that runs there for the first time is what takes its time.
 Result<> prepare(const Arguments& arguments) {
   if (arguments.network) prepare_network(*arguments.network);
+  prepare_identity();
   TRY(find_disks());
   prepare_cgroup(arguments.network);
   await_clock();

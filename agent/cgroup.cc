@@ -54,22 +54,26 @@ void measure_memory() {
   if (available > reserve) memory_to_spare() = available - reserve;
 }
 
-Result<> limit_memory(uint64_t wanted) {
-  uint64_t most = std::min(wanted == 0 ? UINT64_MAX : wanted, memory_to_spare());
-  TRY(write_cgroup("memory.max", most == UINT64_MAX ? "max" : std::to_string(most)));
-  return ::access(path_of("memory.swap.max").c_str(), W_OK) == 0 ? write_cgroup("memory.swap.max", "0") : Result<>();
-}
-
 // What of the cgroup is there already. Rules that could not be made are not, and are tried again.
 struct Prepared {
   bool made = false;
   bool devices = false;
+  std::optional<uint64_t> memory_max;
   std::optional<channel::NetworkConfig> network;
 };
 
 Prepared& prepared() {
   static Prepared prepared;
   return prepared;
+}
+
+Result<> limit_memory(uint64_t wanted) {
+  uint64_t most = std::min(wanted == 0 ? UINT64_MAX : wanted, memory_to_spare());
+  if (prepared().memory_max == most) return {};
+  TRY(write_cgroup("memory.max", most == UINT64_MAX ? "max" : std::to_string(most)));
+  if (::access(path_of("memory.swap.max").c_str(), W_OK) == 0) TRY(write_cgroup("memory.swap.max", "0"));
+  prepared().memory_max = most;
+  return {};
 }
 
 bool make_hierarchy() {
@@ -87,7 +91,8 @@ bool make_hierarchy() {
 void drop_rules() {
   if (::rmdir(container_cgroup) < 0 || ::mkdir(container_cgroup, 0755) < 0)
     return log(std::string("make the cgroup anew: ") + std::strerror(errno));
-  prepared() = {.made = true, .devices = false, .network = {}};
+  prepared() = Prepared();
+  prepared().made = true;
 }
 
 void restrict_container_devices() {
@@ -122,6 +127,7 @@ void prepare_cgroup(const std::optional<channel::NetworkConfig>& network) {
   measure_memory();
   restrict_container_devices();
   if (network) restrict_container_network(*network);
+  if (auto limited = limit_memory(0); !limited) log(limited.error().message);
 }
 
 void make_cgroup(const channel::ContainerConfig& config) {

@@ -45,8 +45,15 @@ Result<> set_clock(int64_t offset_ns) {
   return {};
 }
 
+// It stays open: an end is code, too, that a restored VM would run for the first time.
+UniqueFd& random_device() {
+  static UniqueFd device;
+  return device;
+}
+
 Result<> feed_entropy(std::string_view entropy) {
-  UniqueFd random = TRY(open_file("/dev/random", O_WRONLY));
+  UniqueFd& random = random_device();
+  if (!random) random = TRY(open_file("/dev/random", O_WRONLY));
   std::vector<int> pool((sizeof(rand_pool_info) + entropy.size() + sizeof(int) - 1) / sizeof(int));
   pool[0] = static_cast<int>(entropy.size() * 8);  // rand_pool_info: entropy_count, buf_size, buf
   pool[1] = static_cast<int>(entropy.size());
@@ -71,21 +78,18 @@ Result<> in_namespaces(pid_t first, int kinds, const std::function<Result<>()>& 
     ::_exit(0);
   }
   words.write_end.reset();
-  std::string failure;
-  char buffer[1024];
-  for (ssize_t got; (got = ::read(words.read_end.get(), buffer, sizeof buffer)) != 0;) {
-    if (got > 0) failure.append(buffer, static_cast<size_t>(got));
-    if (got < 0 && errno != EINTR) break;
-  }
+  auto failure = read_to_end(words.read_end.get(), "what a process says");
   while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
   }
-  if (failure.empty()) return {};
-  return fail(Errc::guest, std::move(failure));
+  if (!failure) return std::unexpected(failure.error());
+  return failure->empty() ? Result<>() : fail(Errc::guest, std::move(*failure));
 }
 
 }  // namespace
 
 int64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+
+void prepare_identity() { random_device().reset(::open("/dev/random", O_WRONLY | O_CLOEXEC)); }
 
 Result<> take_identity(int64_t clock_offset_ns, std::string_view entropy) {
   if (clock_offset_ns > 0) TRY(set_clock(clock_offset_ns));

@@ -12,6 +12,8 @@ namespace diatom::agent {
 
 int64_t monotonic_ns();
 
+// For a VM that others are restored from: opens what the next one needs.
+void prepare_identity();
 // Before any process of the container's: sets the clock, where the host says what it lacks (else 0), and has the
 // kernel's random numbers begin anew from the host's entropy (unless it is empty), so that nothing that a clone draws
 // is drawn by another. Errors: the kernel refuses; the container must not run then.

@@ -79,12 +79,29 @@ std::string hosts_file(const channel::ContainerConfig& config) {
   return text;
 }
 
+constexpr std::array etc_files = {"hosts", "hostname", "resolv.conf"};
+
+std::string own_path(const char* etc_file) { return std::string("/files/") + etc_file; }
+
+// Once they are made.
+std::array<UniqueFd, etc_files.size()>& open_etc_files() {
+  static std::array<UniqueFd, etc_files.size()> files;
+  return files;
+}
+
+Result<> make_etc_files() {
+  for (size_t i = 0; i < etc_files.size(); ++i)
+    open_etc_files()[i] = TRY(open_file(own_path(etc_files[i]), O_WRONLY | O_CREAT, 0644));
+  return {};
+}
+
 Result<> write_etc_files(const channel::ContainerConfig& config) {
   std::string resolver;
   for (const auto& line : config.resolv_conf) resolver += line + "\n";
-  TRY(write_file("/files/hosts", hosts_file(config)));
-  TRY(write_file("/files/hostname", config.hostname + "\n"));
-  return write_file("/files/resolv.conf", resolver);
+  std::array<std::string, etc_files.size()> contents = {hosts_file(config), config.hostname + "\n", resolver};
+  if (!open_etc_files().front()) TRY(make_etc_files());
+  for (size_t i = 0; i < etc_files.size(); ++i) TRY(write_all(open_etc_files()[i].get(), contents[i]));
+  return {};
 }
 
 // A file of the agent's, to be mounted somewhere after the agent's root has gone from sight.
@@ -218,17 +235,13 @@ Result<> pivot() {
   return {};
 }
 
-}  // namespace
-
-Result<> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
-                  const char* data) {
-  if (::mount(source, target.c_str(), type, flags, data) < 0)
-    return fail_errno("mount " + std::string(type) + " at " + target +
-                      (data != nullptr && *data != '\0' ? " (" + std::string(data) + ")" : ""));
-  return {};
+bool& root_is_mounted() {
+  static bool mounted = false;
+  return mounted;
 }
 
-Result<> mount_container_root(const channel::ContainerConfig& config) {
+Result<> mount_root(const channel::ContainerConfig& config) {
+  if (root_is_mounted()) return {};
   std::string image = TRY(find_disk("root", false));
   TRY(mount_at(image.c_str(), "/image", "erofs", MS_RDONLY, nullptr));
   if (config.has_upper) {
@@ -243,6 +256,27 @@ Result<> mount_container_root(const channel::ContainerConfig& config) {
   // What the writable layer holds can be read without overlayfs (changes.cc): whole files, each in its place.
   TRY(mount_at("overlay", "/container", "overlay", 0,
                "lowerdir=/image,upperdir=/upper/root,workdir=/upper/work,redirect_dir=off,metacopy=off,index=off"));
+  root_is_mounted() = true;
+  return {};
+}
+
+}  // namespace
+
+Result<> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
+                  const char* data) {
+  if (::mount(source, target.c_str(), type, flags, data) < 0)
+    return fail_errno("mount " + std::string(type) + " at " + target +
+                      (data != nullptr && *data != '\0' ? " (" + std::string(data) + ")" : ""));
+  return {};
+}
+
+Result<> prepare_container_root(const channel::ContainerConfig& config) {
+  TRY(mount_root(config));
+  return make_etc_files();
+}
+
+Result<> mount_container_root(const channel::ContainerConfig& config) {
+  TRY(mount_root(config));
   make_cgroup(config);
   return write_etc_files(config);
 }
@@ -306,9 +340,8 @@ class KeptTime {
 }  // namespace
 
 Result<> enter_container_root(const channel::ContainerConfig& config) {
-  UniqueFd hosts = TRY(detach_file("/files/hosts"));
-  UniqueFd hostname = TRY(detach_file("/files/hostname"));
-  UniqueFd resolver = TRY(detach_file("/files/resolv.conf"));
+  std::array<UniqueFd, etc_files.size()> files;
+  for (size_t i = 0; i < files.size(); ++i) files[i] = TRY(detach_file(own_path(etc_files[i]).c_str()));
   TRY(pivot());
   KeptTime root_time("/");
   KeptTime etc_time("/etc");
@@ -321,9 +354,7 @@ Result<> enter_container_root(const channel::ContainerConfig& config) {
     log(group.error().message);
   // Before the files: one of them over /etc must not hide them.
   for (const auto& tmpfs : config.tmpfs) TRY(mount_tmpfs(tmpfs));
-  TRY(attach_file(hosts, "/etc/hosts"));
-  TRY(attach_file(hostname, "/etc/hostname"));
-  TRY(attach_file(resolver, "/etc/resolv.conf"));
+  for (size_t i = 0; i < files.size(); ++i) TRY(attach_file(files[i], "/etc/" + std::string(etc_files[i])));
   if (config.privileged) return {};
   for (const char* path : masked) hide(path);
   for (const char* path : read_only_paths) make_read_only(path);

@@ -13,6 +13,8 @@ namespace diatom::agent {
 Result<> mount_at(const char* source, const std::string& target, const char* type, unsigned long flags,
                   const char* data);
 
+// For a VM that others with the same disks are restored from: all of the next one that needs no container.
+Result<> prepare_container_root(const channel::ContainerConfig& config);
 // In the agent's own root: joins the image and the writable layer at /container, and makes the cgroup.
 Result<> mount_container_root(const channel::ContainerConfig& config);
 // Writes everything out; afterwards the disks may be taken away.

@@ -136,21 +136,22 @@ Result<> set_up(const NetworkConfig& config) {
   return add_default_route(fd.get(), TRY(parse_address(config.gateway)));
 }
 
-std::optional<NetworkConfig>& prepared_network() {
-  static std::optional<NetworkConfig> config;
-  return config;
+struct Prepared {
+  NetworkConfig config;
+  UniqueFd socket;
+};
+
+std::optional<Prepared>& prepared_network() {
+  static std::optional<Prepared> network;
+  return network;
 }
 
 bool is_prepared(const NetworkConfig& config) {
   const auto& prepared = prepared_network();
-  return prepared && std::tie(prepared->interface, prepared->address, prepared->prefix, prepared->gateway) ==
-                         std::tie(config.interface, config.address, config.prefix, config.gateway);
-}
-
-Result<> finish_prepared(const NetworkConfig& config) {
-  UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!fd) return fail_errno("set network up");
-  return Interface(fd.get(), config.interface).set_mac(config.mac);
+  auto prepared_part = [](const NetworkConfig& of) {
+    return std::tie(of.interface, of.address, of.prefix, of.gateway);
+  };
+  return prepared && prepared_part(prepared->config) == prepared_part(config);
 }
 
 using Program = BpfProgram;
@@ -279,13 +280,21 @@ Program connect_program(const Closed& closed) {
 void prepare_network(const NetworkConfig& config) {
   auto ready = set_up(config);
   if (!ready) return log(ready.error().message);  // it is tried again where there is a container
-  prepared_network() = config;
+  prepared_network() = {config, UniqueFd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0))};
+}
+
+Result<> change_mac(const NetworkConfig& config) {
+  static UniqueFd own;
+  UniqueFd& socket = prepared_network() ? prepared_network()->socket : own;
+  if (!socket) socket.reset(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return fail_errno("set MAC address");
+  return Interface(socket.get(), config.interface).set_mac(config.mac);
 }
 
 NetworkSetup::NetworkSetup(const std::optional<NetworkConfig>& config) {
   if (!config) return;
   if (is_prepared(*config)) {
-    prepared_ = finish_prepared(*config);
+    prepared_ = change_mac(*config);
     return;
   }
   auto pipe = platform::make_pipe();
@@ -303,12 +312,8 @@ NetworkSetup::~NetworkSetup() { [[maybe_unused]] auto ignored = finish(); }
 
 Result<> NetworkSetup::finish() {
   if (!failure_) return prepared_;
-  std::string words = pid_ < 0 ? "set network up: no process can be made" : "";
-  char buffer[1024];
-  for (ssize_t got; pid_ > 0 && (got = ::read(failure_.get(), buffer, sizeof buffer)) != 0;) {
-    if (got > 0) words.append(buffer, static_cast<size_t>(got));
-    if (got < 0 && errno != EINTR) break;
-  }
+  std::string words = "set network up: no process can be made";
+  if (pid_ > 0) words = read_to_end(failure_.get(), "what a process says").value_or("");
   while (pid_ > 0 && ::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
   failure_.reset();

@@ -12,6 +12,9 @@ namespace diatom::agent {
 // For a VM that others are restored from: sets up all but the MAC address.
 void prepare_network(const channel::NetworkConfig& config);
 
+// Where it is up.
+Result<> change_mac(const channel::NetworkConfig& config);
+
 // Sets the network up in a process of its own, beside whatever else is to be done: loading the driver takes a while.
 // Where it was prepared, there is little left to do.
 class NetworkSetup {

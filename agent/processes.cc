@@ -145,13 +145,24 @@ void Processes::resize(StreamId stream, std::string_view id, std::string_view si
 
 // ---- From start to end.
 
-void Processes::set_container(channel::ContainerConfig config) {
+Result<> Processes::prepare(const channel::Preparation& preparation) {
+  if (container_ || waiting_) return fail(Errc::already_exists, "prepare container: there is one");
+  waiting_ = TRY(WaitingProcess::make(preparation));
+  return {};
+}
+
+void Processes::prepare_for(const channel::ContainerConfig& config) {
+  if (waiting_ && !waiting_->fits(config)) waiting_.reset();
+}
+
+void Processes::set_container(channel::ContainerConfig config, std::string text) {
   container_ = std::move(config);
-  Process* waiting = find(first_id);
-  if (waiting == nullptr || !waiting->config) return;
-  channel::ProcessConfig first = std::move(*waiting->config);
-  waiting->config.reset();
-  spawn(std::string(first_id), *waiting, first);
+  container_text_ = std::move(text);
+  Process* first = find(first_id);
+  if (first == nullptr || !first->config) return;
+  ProcessText wanted = std::move(*first->config);
+  first->config.reset();
+  spawn(std::string(first_id), *first, wanted);
 }
 
 Result<> Processes::may_start(std::string_view id, const Process& process) const {
@@ -181,12 +192,21 @@ void Processes::start(StreamId stream, const std::string& id, const std::string&
   wanted.start_stream = stream;
   if (!config) return start_failed(id, wanted, {125, config.error().message});
   if (config->detached) wanted.io.discard_output();
-  if (container_) return spawn(id, wanted, *config);
-  wanted.config = std::move(*config);
+  ProcessText text{std::move(*config), body};
+  if (container_) return spawn(id, wanted, text);
+  wanted.config = std::move(text);
 }
 
-void Processes::spawn(const std::string& id, Process& process, const channel::ProcessConfig& config) {
-  auto spawning = agent::spawn(*container_, config, id == first_id ? -1 : first());
+std::expected<Spawning, channel::StartFailure> Processes::spawn_first(const ProcessText& wanted) {
+  if (wanted.config.privileged) waiting_.reset();
+  auto waiting = std::exchange(waiting_, nullptr);
+  if (!waiting) return agent::spawn(*container_, wanted.config);
+  namespaces_ = waiting->take_namespaces();
+  return waiting->go_on(container_text_, wanted.text, wanted.config);
+}
+
+void Processes::spawn(const std::string& id, Process& process, const ProcessText& wanted) {
+  auto spawning = id == first_id ? spawn_first(wanted) : agent::spawn(*container_, wanted.config, first());
   if (!spawning) return start_failed(id, process, spawning.error());
   process.phase = Phase::starting;
   process.pid = spawning->pid();
@@ -229,6 +249,10 @@ void Processes::leave_clients() {
 void Processes::reap() {
   int status = 0;
   for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (waiting_ && waiting_->pid() == pid) {
+      waiting_->ended();
+      waiting_.reset();
+    }
     auto found = std::ranges::find_if(processes_, [pid](const auto& entry) { return entry.second->pid == pid; });
     if (found == processes_.end()) continue;  // an orphan
     ended(found->first, *found->second, status);
@@ -268,7 +292,7 @@ void Processes::report(const std::string& id, Process& process) {
 }
 
 bool Processes::all_dead() const {
-  return std::ranges::all_of(processes_, [](const auto& entry) { return entry.second->pid < 0; });
+  return !waiting_ && std::ranges::all_of(processes_, [](const auto& entry) { return entry.second->pid < 0; });
 }
 
 void Processes::kill_all() {

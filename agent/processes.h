@@ -29,8 +29,13 @@ class Processes {
   Processes& operator=(Processes&&) = delete;
   ~Processes();
 
+  // For a VM that others are restored from: the first process is made, and waits for what it is to become.
+  Result<> prepare(const channel::Preparation& preparation);
+  bool prepared() const { return waiting_ != nullptr; }
+  // Before a container is made: what was prepared and does not fit it goes.
+  void prepare_for(const channel::ContainerConfig& config);
   // The root is there: the first process may start.
-  void set_container(channel::ContainerConfig config);
+  void set_container(channel::ContainerConfig config, std::string text);
   channel::StreamHandlers route(StreamId stream, const std::string& method, std::string_view id, std::string_view rest);
 
   channel::ContainerConfig& container() { return *container_; }  // once there is one
@@ -42,16 +47,22 @@ class Processes {
   // None of them lives any more, and what is killed is not waited for.
   bool all_dead() const;
   void kill_all();
-  pid_t first() const;  // -1 while the container does not run
+  void leave_namespaces() { namespaces_.clear(); }  // they hold the root
+  pid_t first() const;                              // -1 while the container does not run
   size_t size() const { return processes_.size(); }
 
  private:
   enum class Phase { mentioned, starting, running, ended };
+  // As it came, too.
+  struct ProcessText {
+    channel::ProcessConfig config;
+    std::string text;
+  };
   // A process from its first mention: the host sends everything at once, and requests for its streams may come before
   // the one that starts it is complete. Until it was reported, and all its streams are closed.
   struct Process {
     Phase phase = Phase::mentioned;
-    std::optional<channel::ProcessConfig> config;  // of the first one, while it waits for the container
+    std::optional<ProcessText> config;  // of the first one, while it waits for the container
     std::optional<Spawning> spawning;
     StreamId start_stream = 0;
     pid_t pid = -1;  // until it was reaped
@@ -69,7 +80,8 @@ class Processes {
   Process* find(std::string_view id);
   void start(StreamId stream, const std::string& id, const std::string& body);
   Result<> may_start(std::string_view id, const Process& process) const;
-  void spawn(const std::string& id, Process& process, const channel::ProcessConfig& config);
+  void spawn(const std::string& id, Process& process, const ProcessText& wanted);
+  std::expected<Spawning, channel::StartFailure> spawn_first(const ProcessText& wanted);
   void look_at_start(const std::string& id);
   void start_failed(const std::string& id, Process& process, const channel::StartFailure& why);
   void ended(const std::string& id, Process& process, int status);
@@ -86,6 +98,9 @@ class Processes {
   channel::Connection*& connection_;
   const Freezer& freezer_;
   std::optional<channel::ContainerConfig> container_;
+  std::string container_text_;  // as it came
+  std::unique_ptr<WaitingProcess> waiting_;
+  std::vector<UniqueFd> namespaces_;  // of the first process, where it has waited
   std::map<std::string, std::unique_ptr<Process>, std::less<>> processes_;
   std::optional<EventLoop::TimerId> sweep_;
 };

@@ -19,6 +19,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <type_traits>
 
 #include "base/file.h"
 #include "boot.h"
@@ -27,6 +28,7 @@
 #include "init.h"
 #include "mounts.h"
 #include "packet_sockets.h"
+#include "read_ahead.h"
 #include "settings.h"
 #include "tools.h"
 #include "users.h"
@@ -43,6 +45,7 @@ constexpr size_t largest_user_database = 4 << 20;
 constexpr int control_fd = 3;
 constexpr int log_fd = 4;
 constexpr int first_process_fd = 5;
+constexpr int orders_fd = 6;
 constexpr int above_all = 64;
 
 [[noreturn]] void give_up(int control, const StartFailure& reason) {
@@ -72,6 +75,7 @@ Result<> take_descriptors(const Birth& birth) {
       std::pair{birth.control, control_fd},
       std::pair{log_descriptor(), log_fd},
       std::pair{birth.first_process, first_process_fd},
+      std::pair{birth.orders, orders_fd},
   };
   for (auto& [from, to] : wanted)
     if (from >= 0 && (from = ::fcntl(from, F_DUPFD_CLOEXEC, above_all)) < 0) return fail_errno("move descriptor");
@@ -82,7 +86,7 @@ Result<> take_descriptors(const Birth& birth) {
       return fail_errno("connect stdio");
   }
   static_cast<void>(null.release());  // closed with the rest
-  ::close_range(first_process_fd + 1, ~0U, 0);
+  ::close_range(orders_fd + 1, ~0U, 0);
   if (log_descriptor() >= 0) use_log_descriptor(log_fd);
   return {};
 }
@@ -215,10 +219,13 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+Result<> name_host(const std::string& name) {
+  return ::sethostname(name.data(), name.size()) < 0 ? fail_errno("set host name") : Result<>();
+}
+
 Result<> make_namespaces(const Birth& birth) {
   if (::unshare(CLONE_NEWCGROUP) < 0) return fail_errno("make cgroup namespace");
-  const std::string& name = birth.container.hostname;
-  if (::sethostname(name.data(), name.size()) < 0) return fail_errno("set host name");
+  TRY(name_host(birth.container.hostname));
   TRY(set_sysctls(birth.container.sysctls));  // while /proc/sys can be written
   return enter_container_root(birth.container);
 }
@@ -230,15 +237,29 @@ Result<> enter_namespaces() {
   return {};
 }
 
-Result<> set_up(const Birth& birth, std::vector<std::string>& env) {
-  const channel::ProcessConfig& process = birth.process;
+Result<> enter_container(const Birth& birth) {
   if (auto score = open_file("/proc/self/oom_score_adj", O_WRONLY)) TRY(write_all(score->get(), "0"));
-  TRY(birth.is_first() ? make_namespaces(birth) : enter_namespaces());
+  return birth.is_first() ? make_namespaces(birth) : enter_namespaces();
+}
+
+struct UserDatabases {
+  std::string passwd;
+  std::string group;
+};
+
+// In the container; what of the way to a program does not depend on which it is.
+Result<UserDatabases> settle(const Birth& birth) {
   // The agent's keys are not the container's. A kernel may have none at all.
   if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
     return fail_errno("make session keyring");
-  User user = TRY(
-      resolve_user(process.user, read_user_database("/etc/passwd"), read_user_database("/etc/group"), process.groups));
+  bool guarded = birth.container.network && !birth.container.privileged && !birth.process.privileged;
+  if (guarded && can_forbid_packet_sockets()) TRY(forbid_packet_sockets());
+  return UserDatabases{read_user_database("/etc/passwd"), read_user_database("/etc/group")};
+}
+
+Result<> set_up(const Birth& birth, const UserDatabases& users, std::vector<std::string>& env) {
+  const channel::ProcessConfig& process = birth.process;
+  User user = TRY(resolve_user(process.user, users.passwd, users.group, process.groups));
   if (variable(env, "HOME") == nullptr) env.push_back("HOME=" + user.home);
   TRY(connect_stdio(birth, user));
   TRY(enter_directory(process.cwd, birth.is_first()));
@@ -248,8 +269,6 @@ Result<> set_up(const Birth& birth, std::vector<std::string>& env) {
   reset_signals();
   ::umask(0022);
   TRY(set_limits(birth.container.ulimits));
-  bool guarded = birth.container.network && !birth.container.privileged && !process.privileged;
-  if (guarded && can_forbid_packet_sockets()) TRY(forbid_packet_sockets());
   return drop_privileges(birth, user);
 }
 
@@ -287,16 +306,65 @@ Result<> enter_tool_root(bool is_running) {
   run_tool(*tool, birth.process.argv);
 }
 
+// What fails from here on is said.
+template <class T>
+T expect(Result<T> result) {
+  if (!result) give_up(control_fd, {125, result.error().message});
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+[[noreturn]] void execute_in_container(const Birth& birth, const UserDatabases& users) {
+  std::vector<std::string> env = birth.process.env;
+  expect(set_up(birth, users, env));
+  if (birth.is_first() && birth.container.init) stay_as_init();
+  give_up(control_fd, execute(birth.process.argv, env));
+}
+
+struct Orders {
+  channel::ContainerConfig container;
+  channel::ProcessConfig process;
+};
+
+// Empty: there will be none.
+Result<std::optional<Orders>> read_orders() {
+  std::string text = TRY(read_to_end(orders_fd, "what is to be executed"));
+  ::close(orders_fd);
+  uint64_t size = 0;
+  if (text.size() < sizeof size) return std::nullopt;
+  std::memcpy(&size, text.data(), sizeof size);
+  std::string_view rest = std::string_view(text).substr(sizeof size);
+  return Orders{TRY(channel::decode_container_config(rest.substr(0, size))),
+                TRY(channel::decode_process_config(rest.substr(std::min<size_t>(size, rest.size()))))};
+}
+
 }  // namespace
 
 void become_program(const Birth& birth) {
   ::setsid();
-  std::vector<std::string> env = birth.process.env;
   if (auto taken = take_descriptors(birth); !taken) give_up(birth.control, {125, taken.error().message});
   if (!birth.process.tool.empty()) become_tool(birth);
-  if (auto ready = set_up(birth, env); !ready) give_up(control_fd, {125, ready.error().message});
-  if (birth.is_first() && birth.container.init) stay_as_init();
-  give_up(control_fd, execute(birth.process.argv, env));
+  expect(enter_container(birth));
+  execute_in_container(birth, expect(settle(birth)));
+}
+
+void await_program(const Birth& birth) {
+  ::setsid();
+  if (auto taken = take_descriptors(birth); !taken) give_up(birth.control, {125, taken.error().message});
+  expect(enter_container(birth));
+  UserDatabases users = expect(settle(birth));
+  read_ahead(birth.process.argv.front(), birth.process.env);
+  [[maybe_unused]] ssize_t ignored = ::send(control_fd, "", 1, MSG_NOSIGNAL);
+  auto orders = expect(read_orders());
+  if (!orders) ::_exit(0);
+  expect(name_host(orders->container.hostname));
+  execute_in_container({orders->container, orders->process, birth.pipes, control_fd}, users);
+}
+
+std::string print_orders(std::string_view container, std::string_view process) {
+  uint64_t size = container.size();
+  std::string text(sizeof size, '\0');
+  std::memcpy(text.data(), &size, sizeof size);
+  return text.append(container).append(process);
 }
 
 }  // namespace diatom::agent

@@ -50,6 +50,7 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
   using Body = const std::string&;
   if (what == "PUT /v1/container")
     return act([](Server& it, StreamId id, Body body) { it.set_container_up(id, body); });
+  if (what == "PUT /v1/preparation") return act([](Server& it, StreamId id, Body body) { it.prepare(id, body); });
   if (what == "PUT /v1/limits") return act([](Server& it, StreamId id, Body body) { it.set_limits(id, body); });
   if (what == "GET /v1/clock") return act([](Server& it, StreamId id, Body) { it.read_clock(id); });
   if (what == "GET /v1/stats") return act([](Server& it, StreamId id, Body) { it.measure(id); });
@@ -75,9 +76,19 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
 
 void Server::set_container_up(StreamId stream, const std::string& body) {
   auto config = channel::decode_container_config(body);
+  if (config) processes_.prepare_for(*config);
   auto ready = config ? make_container(*config) : Result<>(std::unexpected(config.error()));
   answer_result(*connection_, stream, ready);
-  if (ready) processes_.set_container(std::move(*config));
+  if (ready) processes_.set_container(std::move(*config), body);
+}
+
+void Server::prepare(StreamId stream, const std::string& body) {
+  auto prepare = [&]() -> Result<> {
+    channel::Preparation preparation = TRY(channel::decode_preparation(body));
+    TRY(prepare_container_root(preparation.container));
+    return processes_.prepare(preparation);
+  };
+  answer_result(*connection_, stream, prepare());
 }
 
 void Server::read_clock(StreamId stream) {
@@ -108,7 +119,8 @@ void Server::set_limits(StreamId stream, const std::string& body) {
 
 // What was begun for one client must not be answered to the next.
 void Server::quiesce(StreamId stream) {
-  if (processes_.first() < 0) return refuse(*connection_, stream, {125, "the container is not running"});
+  if (processes_.first() < 0 && !processes_.prepared())
+    return refuse(*connection_, stream, {125, "the container is not running"});
   if (freezer_.busy()) return refuse(*connection_, stream, {125, "the container is paused"});
   if (shutdown_stream_ != 0) return refuse(*connection_, stream, {125, "the guest is shutting down"});
   connection_->hold_after(stream, [this] { processes_.leave_clients(); });
@@ -121,6 +133,11 @@ void Server::set_identity(StreamId stream, const std::string& body) {
     TRY(take_identity(identity.clock_offset_ns, identity.entropy));
     pid_t first = processes_.first();
     if (first < 0) return {};  // it has ended meanwhile: nobody looks any more
+    auto& network = processes_.container().network;
+    if (network && !identity.mac.empty()) {
+      network->mac = identity.mac;
+      TRY(change_mac(*network));
+    }
     if (!identity.entropy.empty()) TRY(change_boot_id(first));
     if (identity.hostname.empty()) return {};
     TRY(rename_host(first, processes_.container().hostname, identity.hostname));
@@ -150,6 +167,7 @@ void Server::finish_shutdown(bool in_time) {
   if (shutdown_deadline_) loop_.cancel(*shutdown_deadline_);
   shutdown_deadline_.reset();
   StreamId stream = std::exchange(shutdown_stream_, 0);
+  processes_.leave_namespaces();
   if (in_time) return answer_result(*connection_, stream, unmount_container_root());
   abandon_container_root();
   refuse(*connection_, stream, {125, "a process does not end; the disks are written"});

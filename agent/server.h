@@ -31,6 +31,7 @@ class Server {
   explicit Server(EventLoop& loop) : loop_(loop), freezer_(loop), processes_(loop, channel_, freezer_) {}
   channel::StreamHandlers route(StreamId stream, const channel::Request& request);
   void set_container_up(StreamId stream, const std::string& body);
+  void prepare(StreamId stream, const std::string& body);
   void read_clock(StreamId stream);
   void measure(StreamId stream);
   void list_processes(StreamId stream);

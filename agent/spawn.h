@@ -5,10 +5,14 @@
 #include <sys/types.h>
 
 #include <expected>
+#include <memory>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "base/unique_fd.h"
 #include "channel/messages.h"
+#include "program.h"
 
 namespace diatom::agent {
 
@@ -28,6 +32,7 @@ class Spawning {
   std::optional<std::expected<Spawned, channel::StartFailure>> result();
 
  private:
+  friend class WaitingProcess;
   friend std::expected<Spawning, channel::StartFailure> spawn(const channel::ContainerConfig& container,
                                                               const channel::ProcessConfig& process, pid_t first);
   Spawning() = default;
@@ -39,5 +44,39 @@ class Spawning {
 // The container's first process, in namespaces of its own; or, where `first` is its pid, another one beside it.
 std::expected<Spawning, channel::StartFailure> spawn(const channel::ContainerConfig& container,
                                                      const channel::ProcessConfig& process, pid_t first = -1);
+
+// A first process that was made before anybody knew of which program, for a VM that others are restored from: it is in
+// its namespaces, and waits. It is killed and reaped with this, unless it went on.
+class WaitingProcess {
+ public:
+  // Returns when it waits.
+  static Result<std::unique_ptr<WaitingProcess>> make(const channel::Preparation& preparation);
+  WaitingProcess(const WaitingProcess&) = delete;
+  WaitingProcess& operator=(const WaitingProcess&) = delete;
+  WaitingProcess(WaitingProcess&&) = delete;
+  WaitingProcess& operator=(WaitingProcess&&) = delete;
+  ~WaitingProcess();
+
+  pid_t pid() const { return pid_; }
+  void ended() { pid_ = -1; }  // and was reaped
+  // It has made nothing that this one would have otherwise.
+  bool fits(const channel::ContainerConfig& container) const;
+  // As long as somebody has these open, the program's end is not held up by theirs: they end with a container's VM.
+  std::vector<UniqueFd> take_namespaces() { return std::move(namespaces_); }
+  // Once. The two as they came from the host, and decoded.
+  std::expected<Spawning, channel::StartFailure> go_on(std::string_view container_text, std::string_view process_text,
+                                                       const channel::ProcessConfig& process);
+
+ private:
+  WaitingProcess(const channel::ContainerConfig& container, Pipes pipes)
+      : container_(container), pipes_(std::move(pipes)) {}
+
+  channel::ContainerConfig container_;
+  pid_t pid_ = -1;
+  UniqueFd control_;
+  UniqueFd orders_;
+  Pipes pipes_;
+  std::vector<UniqueFd> namespaces_;
+};
 
 }  // namespace diatom::agent

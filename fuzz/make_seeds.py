@@ -35,6 +35,9 @@ def texts():
         'short': 'busybox', 'tag': 'debian:12', 'port': 'localhost:5000/a/b_c.d:v1', 'ipv6': '[::1]:5000/a',
         'digest': 'alpine@' + DIGEST, 'both': 'quay.io/x/y-z__w:1@' + DIGEST, 'library': 'docker.io/library/nginx',
         'hub-host': 'index.docker.io/x/y', 'hub-localhost': 'docker.io/localhost/x', 'hub-dot': 'docker.io/a.b/c'})
+    elf = struct.pack('<4s12xHHIQQQIHHHHHH', b'\x7fELF', 3, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    elf += struct.pack('<IIQQQQQQ', 3, 4, 120, 0, 0, 5, 5, 1)  # PT_INTERP
+    write('interpreter', {'script': '#! /bin/sh -e\necho', 'elf': elf + b'/ld\0', 'no-end': elf + b'/ld'})
     write('digest', {'good': DIGEST, 'upper': DIGEST.upper(), 'short': DIGEST[:-1], 'sha512': 'sha512:' + 'a' * 128})
     write('port_mapping', {'port': '80', 'both': '8080:80/udp', 'address': '127.0.0.1::80', 'ipv6': '[::1]:8080:80',
                            'ranges': '8000-8002:80-82', 'any-of': '8000-8010:80'})

@@ -23,6 +23,7 @@ void check(std::string_view text, diatom::Result<Message> (*decode)(std::string_
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string_view text = diatom::fuzz::as_text(data, size);
   check(text, decode_container_config);
+  check(text, decode_preparation);
   check(text, decode_identity);
   check(text, decode_process_config);
   check(text, decode_exit_report);

@@ -58,15 +58,19 @@ Result<size_t> read_full(int fd, std::span<std::byte> out) {
 
 Result<std::string> read_file(const fs::path& path, uint64_t limit_bytes) {
   UniqueFd fd = TRY(open_file(path, O_RDONLY));
+  return read_to_end(fd.get(), path.native(), limit_bytes);
+}
+
+Result<std::string> read_to_end(int fd, std::string_view name, uint64_t limit_bytes) {
   std::string content;
   char buffer[65536];
   for (;;) {
-    ssize_t got = retry([&] { return ::read(fd.get(), buffer, sizeof buffer); });
-    if (got < 0) return fail_errno("read " + path.string());
+    ssize_t got = retry([&] { return ::read(fd, buffer, sizeof buffer); });
+    if (got < 0) return fail_errno("read " + std::string(name));
     if (got == 0) return content;
     if (content.size() + static_cast<size_t>(got) > limit_bytes)
       return fail(Errc::invalid_argument,
-                  "read " + path.string() + ": larger than " + std::to_string(limit_bytes) + " bytes");
+                  "read " + std::string(name) + ": larger than " + std::to_string(limit_bytes) + " bytes");
     content.append(buffer, static_cast<size_t>(got));
   }
 }

@@ -25,6 +25,8 @@ Result<UniqueFd> open_file(const fs::path& path, int flags, mode_t mode = 0600);
 
 // The whole file. Fails with invalid_argument when it holds more than `limit_bytes`.
 Result<std::string> read_file(const fs::path& path, uint64_t limit_bytes = 64 << 20);
+// What comes from a descriptor until its end; errors call it by that name.
+Result<std::string> read_to_end(int fd, std::string_view name, uint64_t limit_bytes = 64 << 20);
 
 // Reads until `out` is full or the file ends; returns the bytes read.
 Result<size_t> read_full(int fd, std::span<std::byte> out);

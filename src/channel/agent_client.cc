@@ -102,6 +102,10 @@ void AgentClient::get(const char* path, const char* what, size_t most_bytes,
       most_bytes);
 }
 
+void AgentClient::prepare(const Preparation& preparation, std::function<void(Result<>)> done) {
+  call({"PUT", "/v1/preparation"}, encode(preparation), plain("prepare a container", std::move(done)));
+}
+
 void AgentClient::start_container(const ContainerConfig& config, std::function<void(Result<>)> done) {
   call({"PUT", "/v1/container"}, encode(config), plain("set container up", std::move(done)));
 }

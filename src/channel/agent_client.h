@@ -62,6 +62,7 @@ class AgentClient {
     call(request, body, std::move(done), most_forwarded);
   }
 
+  void prepare(const Preparation& preparation, std::function<void(Result<>)> done);
   void start_container(const ContainerConfig& config, std::function<void(Result<>)> done);
   // `id`: "main" is the container's first process; any other one (of [A-Za-z0-9_.-]) runs beside it once that has
   // started. An id is free again after on_exit, or after on_started told why not.

@@ -182,6 +182,11 @@ Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd f
 }
 
 Result<> Connection::begin() {
+  session_ = TRY(make_session());
+  return {};
+}
+
+Result<Connection::Session> Connection::make_session() {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_session_callbacks_new(&callbacks);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, Callbacks::begin_headers);
@@ -201,7 +206,7 @@ Result<> Connection::begin() {
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
   if (made != 0) return std::unexpected(nghttp2_error("begin", made));
-  session_.reset(session);
+  Session owned(session);
 
   std::array settings = {
       nghttp2_settings_entry{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, stream_window},
@@ -212,7 +217,7 @@ Result<> Connection::begin() {
   };
   nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
   nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, connection_window);
-  return {};
+  return owned;
 }
 
 Result<> Connection::attach(UniqueFd fd) {
@@ -371,11 +376,13 @@ void Connection::uncork() {
 void Connection::hold_after(StreamId stream, std::function<void()> on_renewed) {
   last_stream_ = stream;
   on_renewed_ = std::move(on_renewed);
+  if (role_ == Role::server) next_session_ = make_session();
 }
 
 void Connection::go_on() {
   last_stream_ = 0;
   on_renewed_ = nullptr;
+  next_session_ = {};
   if (std::exchange(held_, false) && corked_ == 0) flush();
 }
 
@@ -388,7 +395,8 @@ void Connection::renew() {
   piped_.reset();
   last_stream_ = 0;
   held_ = false;
-  if (auto begun = begin(); !begun) lose(begun.error());
+  if (!next_session_) return lose(next_session_.error());
+  session_ = std::move(*next_session_);
 }
 
 void Connection::readable() {

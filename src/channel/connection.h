@@ -120,7 +120,9 @@ class Connection {
   };
 
   Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request, std::function<void(Error)> on_lost);
+  using Session = std::unique_ptr<nghttp2_session, FreeSession>;
   Result<> begin();
+  Result<Session> make_session();
   void renew();
   Stream* find(StreamId id);
   void readable();
@@ -148,7 +150,8 @@ class Connection {
   RequestHandler on_request_;
   std::function<void(Error)> on_lost_;
   std::function<void()> on_idle_;
-  std::unique_ptr<nghttp2_session, FreeSession> session_;
+  Session session_;
+  Result<Session> next_session_;  // of who may come while nothing is sent: made before that
   std::map<StreamId, std::unique_ptr<Stream>> streams_;
   std::string pending_;  // serialised, not yet written
   size_t pending_begin_ = 0;

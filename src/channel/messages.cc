@@ -54,10 +54,17 @@ constexpr auto container_fields = [](auto& field, auto& config) {
   field("entropy", config.entropy);
 };
 
+constexpr auto preparation_fields = [](auto& field, auto& preparation) {
+  container_fields(field, preparation.container);
+  field("program", preparation.program);
+  field("env", preparation.env);
+};
+
 constexpr auto identity_fields = [](auto& field, auto& identity) {
   field("clock_offset_ns", identity.clock_offset_ns);
   field("entropy", identity.entropy);
   field("hostname", identity.hostname);
+  field("mac", identity.mac);
 };
 
 // Of a message with both fields.
@@ -67,6 +74,12 @@ Result<> check_clock(const char* what, const auto& message) {
     return {};
   return fail(Errc::invalid_argument,
               std::string("read ") + what + ": \"clock_offset_ns\" or \"entropy\" is out of range");
+}
+
+Result<> check_container(const ContainerConfig& config) {
+  if (config.network && config.network->prefix > 32)
+    return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
+  return check_clock("container config", config);
 }
 
 constexpr auto process_fields = [](auto& field, auto& config) {
@@ -105,6 +118,7 @@ constexpr auto limit_fields = [](auto& field, auto& limits) {
 }  // namespace
 
 std::string encode(const ContainerConfig& config) { return encode_fields(config, container_fields); }
+std::string encode(const Preparation& preparation) { return encode_fields(preparation, preparation_fields); }
 std::string encode(const Identity& identity) { return encode_fields(identity, identity_fields); }
 std::string encode(const ProcessConfig& config) { return encode_fields(config, process_fields); }
 std::string encode(const ExitReport& report) { return encode_fields(report, exit_fields); }
@@ -113,10 +127,14 @@ std::string encode(const Limits& limits) { return encode_fields(limits, limit_fi
 
 Result<ContainerConfig> decode_container_config(std::string_view text) {
   ContainerConfig config = TRY(decode_fields<ContainerConfig>("container config", text, container_fields));
-  if (config.network && config.network->prefix > 32)
-    return fail(Errc::invalid_argument, "read container config: \"prefix\" of its network is more than 32");
-  TRY(check_clock("container config", config));
+  TRY(check_container(config));
   return config;
+}
+
+Result<Preparation> decode_preparation(std::string_view text) {
+  Preparation preparation = TRY(decode_fields<Preparation>("preparation", text, preparation_fields));
+  TRY(check_container(preparation.container));
+  return preparation;
 }
 
 Result<Identity> decode_identity(std::string_view text) {

@@ -72,12 +72,20 @@ struct ContainerConfig {
   std::string entropy;
 };
 
+// What of that, and of the first process, depends on no container: for a VM that others are restored from.
+struct Preparation {
+  ContainerConfig container;
+  std::string program;           // that the image names, as argv[0]; empty: none
+  std::vector<std::string> env;  // to find it by
+};
+
 // What a VM must not share with the one that it was copied from while its container ran; or, with the clock alone, what
 // it has missed while it stood still.
 struct Identity {
   int64_t clock_offset_ns = 0;  // as ContainerConfig's, and so is the entropy
   std::string entropy;          // with any, the boot id is another, too
-  std::string hostname;         // empty: it stays
+  std::string hostname;         // empty: it stays, and so does the next
+  std::string mac;              // of its interface, where it has one
 };
 
 struct ProcessConfig {
@@ -119,6 +127,7 @@ struct Limits {
 };
 
 std::string encode(const ContainerConfig& config);
+std::string encode(const Preparation& preparation);
 std::string encode(const Identity& identity);
 std::string encode(const ProcessConfig& config);
 std::string encode(const ExitReport& report);
@@ -126,6 +135,7 @@ std::string encode(const StartFailure& failure);
 std::string encode(const Limits& limits);
 
 Result<ContainerConfig> decode_container_config(std::string_view text);
+Result<Preparation> decode_preparation(std::string_view text);
 Result<Identity> decode_identity(std::string_view text);
 Result<ProcessConfig> decode_process_config(std::string_view text);
 Result<ExitReport> decode_exit_report(std::string_view text);

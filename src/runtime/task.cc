@@ -190,7 +190,8 @@ channel::ProcessHandlers Task::program_handlers() {
 void Task::resume_container() {
   channel::Identity identity{.clock_offset_ns = plan_.container.clock_offset_ns,
                              .entropy = plan_.container.entropy,
-                             .hostname = plan_.container.hostname};
+                             .hostname = plan_.container.hostname,
+                             .mac = plan_.container.network ? plan_.container.network->mac : ""};
   agent_->set_identity(identity, [this](Result<> result) {
     if (!result) return agent_->lost() ? void() : abort(result.error());
     stage("agent");

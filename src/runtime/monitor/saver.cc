@@ -50,7 +50,7 @@ void Saver::written(const Result<>& result) {
   task_.ask_clock([this, result, there = std::weak_ptr(there_)](Result<int64_t> offset_ns) {
     if (there.expired()) return;
     if (!offset_ns) return end(result);
-    channel::Identity identity{.clock_offset_ns = *offset_ns, .entropy = {}, .hostname = {}};
+    channel::Identity identity{.clock_offset_ns = *offset_ns, .entropy = {}, .hostname = {}, .mac = {}};
     task_.agent().set_identity(identity, [this, result, there](const Result<>&) {
       if (!there.expired()) end(result);
     });

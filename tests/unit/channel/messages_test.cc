@@ -34,6 +34,22 @@ TEST(Messages, AProcessConfigSurvivesTheWay) {
   EXPECT_EQ(decoded->cols, 1);
 }
 
+TEST(Messages, APreparationSurvivesTheWay) {
+  Preparation preparation;
+  preparation.container.has_upper = false;
+  preparation.container.network.emplace().address = "10.0.2.15";
+  preparation.program = "/bin/sh";
+  preparation.env = {"PATH=/bin"};
+  auto decoded = decode_preparation(encode(preparation));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_FALSE(decoded->container.has_upper);
+  EXPECT_EQ(decoded->container.network.value().address, "10.0.2.15");
+  EXPECT_EQ(decoded->program, "/bin/sh");
+  EXPECT_EQ(decoded->env, preparation.env);
+  preparation.container.network->prefix = 33;
+  EXPECT_FALSE(decode_preparation(encode(preparation)));
+}
+
 TEST(Messages, AToolHasNoTerminal) {
   ProcessConfig config;
   config.tool = "pack";
@@ -102,14 +118,15 @@ TEST(Messages, AClockThatMakesNoTimeRefusesTheContainer) {
 }
 
 TEST(Messages, AnIdentitySurvivesTheWay) {
-  Identity identity{.clock_offset_ns = 7, .entropy = std::string("\0\xff", 2), .hostname = "h"};
+  Identity identity{
+      .clock_offset_ns = 7, .entropy = std::string("\0\xff", 2), .hostname = "h", .mac = "02:00:00:00:00:07"};
   auto decoded = decode_identity(encode(identity));
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(decoded->clock_offset_ns, 7);
   EXPECT_EQ(decoded->entropy, identity.entropy);
   EXPECT_EQ(decoded->hostname, "h");
-  EXPECT_FALSE(
-      decode_identity(encode(Identity{.clock_offset_ns = 0, .entropy = std::string(513, 'x'), .hostname = {}})));
+  EXPECT_FALSE(decode_identity(
+      encode(Identity{.clock_offset_ns = 0, .entropy = std::string(513, 'x'), .hostname = {}, .mac = {}})));
 }
 
 TEST(Messages, ANetworkOfTheWrongKindRefusesTheContainer) {
