@@ -120,6 +120,7 @@ struct DiskUsage {
     uint64_t bytes = 0, reclaimable_bytes = 0;
   };
   Kind images, containers, templates;
+  Kind snapshots;  // which no prune removes
   struct Container {
     std::string id;
     uint64_t bytes = 0;

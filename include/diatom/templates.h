@@ -22,6 +22,7 @@ struct TemplateInfo {
   uint64_t memory_bytes = 0;
   bool network = false;
   bool writable = false;    // with a writable layer: not --read-only
+  std::string image;        // whose root is mounted there: its id; empty: for containers of all images
   std::string kernel;       // the guest's: its version
   std::string accelerator;  // "tcg", "kvm"
   int64_t created_ns = 0;   // since 1970 UTC, as are those below
@@ -44,9 +45,10 @@ class DIATOM_API Templates {
   // Containers that were started from it run on. Returns the bytes that this freed. Errors: not_found; already_exists
   // while it is being made.
   Result<uint64_t> remove(std::string_view name);
-  // Of containers with such a spec: cpus, memory_bytes, network, read_only and engine are what matters. Takes as long
-  // as a VM's boot; where it is there, no time. What could not be made before is tried again. Errors: unsupported by
-  // that engine here; start_failed; cancelled.
+  // Of containers with such a spec: cpus, memory_bytes, network, read_only, disk_bytes and engine are what matters, and
+  // the image, unless it is empty: then it is that from which those of all images are made. Takes as long as a VM's
+  // boot; where it is there, no time. What could not be made before is tried again. Errors: not_found for
+  // the image, which is not pulled; unsupported by that engine here; start_failed; cancelled.
   Result<TemplateInfo> build(const ContainerSpec& spec);
 
   void cancel();

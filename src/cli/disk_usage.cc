@@ -67,7 +67,8 @@ Result<int> disk_usage(const Flags& flags) {
       return fail(Errc::invalid_argument, "system df: --verbose and --format do not go together");
     fmt::print("Images space usage:\n\n{}\n", TRY(images_table()));
     fmt::print("Containers space usage:\n\n{}\n", TRY(containers_table(runtime, usage)));
-    fmt::print("Templates space usage: {}\n", human_size(usage.templates.bytes, 4));
+    fmt::print("Templates space usage: {}\n\n", human_size(usage.templates.bytes, 4));
+    fmt::print("Snapshots space usage: {}\n", human_size(usage.snapshots.bytes, 4));
     return 0;
   }
   static const Json headings = {{"Type", "TYPE"},
@@ -76,7 +77,7 @@ Result<int> disk_usage(const Flags& flags) {
                                 {"Size", "SIZE"},
                                 {"Reclaimable", "RECLAIMABLE"}};
   std::vector<Json> rows = {row("Images", usage.images), row("Containers", usage.containers),
-                            row("Templates", usage.templates)};
+                            row("Templates", usage.templates), row("Snapshots", usage.snapshots)};
   Listing listing{R"({{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}})", headings};
   fmt::print("{}", TRY(format_listing(flags.format, listing, rows)));
   return 0;
@@ -86,7 +87,8 @@ Result<int> disk_usage(const Flags& flags) {
 
 void add_disk_usage(CLI::App& parent, Invocation& invocation) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* verb = parent.add_subcommand("df", "show what images, containers and templates take on the disk");
+  CLI::App* verb =
+      parent.add_subcommand("df", "show what images, containers, templates and snapshots take on the disk");
   verb->add_flag("-v,--verbose", flags->verbose, "each image and container");
   add_format_option(*verb, flags->format);
   verb->callback([&invocation, flags] { invocation.run = [flags] { return disk_usage(*flags); }; });

@@ -9,6 +9,7 @@
 #include "cli/container_flags.h"
 #include "cli/each.h"
 #include "cli/human_time.h"
+#include "cli/json_output.h"
 #include "cli/listing.h"
 #include "cli/options.h"
 #include "cli/system_verbs.h"
@@ -28,17 +29,10 @@ struct Flags {
 };
 
 const Json& headings() {
-  static const Json json = {{"Name", "TEMPLATE"},
-                            {"CPUs", "CPUS"},
-                            {"Memory", "MEMORY"},
-                            {"Network", "NETWORK"},
-                            {"Root", "ROOT"},
-                            {"Kernel", "KERNEL"},
-                            {"Accelerator", "ACCELERATOR"},
-                            {"CreatedSince", "CREATED"},
-                            {"UsedSince", "USED"},
-                            {"Size", "SIZE"},
-                            {"Status", "STATUS"}};
+  static const Json json = {
+      {"Name", "TEMPLATE"},        {"Image", "IMAGE"},    {"CPUs", "CPUS"},     {"Memory", "MEMORY"},
+      {"Network", "NETWORK"},      {"Root", "ROOT"},      {"Kernel", "KERNEL"}, {"Accelerator", "ACCELERATOR"},
+      {"CreatedSince", "CREATED"}, {"UsedSince", "USED"}, {"Size", "SIZE"},     {"Status", "STATUS"}};
   return json;
 }
 
@@ -53,6 +47,7 @@ std::string status(const TemplateInfo& info, int64_t now) {
 Json row(const TemplateInfo& info, int64_t now) {
   auto known = [&](std::string text) { return info.usable ? std::move(text) : "-"; };
   return {{"Name", info.name},
+          {"Image", known(info.image.empty() ? "any" : shown_id(info.image, false))},
           {"CPUs", known(std::to_string(info.vcpus))},
           {"Memory", known(human_binary_size(info.memory_bytes))},
           {"Network", known(info.network ? "default" : "none")},
@@ -71,7 +66,7 @@ Result<int> list(const Flags& flags) {
   int64_t now = wall_clock_ns();
   for (const TemplateInfo& info : TRY(templates.list())) rows.push_back(row(info, now));
   Listing listing{
-      R"({{.Name}}\t{{.CPUs}}\t{{.Memory}}\t{{.Network}}\t{{.Root}}\t{{.UsedSince}}\t{{.Size}}\t{{.Status}})",
+      R"({{.Name}}\t{{.Image}}\t{{.CPUs}}\t{{.Memory}}\t{{.Network}}\t{{.Root}}\t{{.UsedSince}}\t{{.Size}}\t{{.Status}})",
       headings()};
   std::string format = flags.quiet && flags.format.empty() ? "{{.Name}}" : flags.format;
   fmt::print("{}", TRY(format_listing(format, listing, rows)));
@@ -119,6 +114,8 @@ void add_template_commands(CLI::App& app, Invocation& invocation) {
   rm->callback([&invocation, flags] { invocation.run = [flags] { return remove(*flags); }; });
 
   CLI::App* made = group->add_subcommand("build", "make one now rather than when the first container needs it");
+  one(made->add_option("IMAGE", flags->spec.image,
+                       "of containers of that image (default: for those of any to go on from)"));
   one(made->add_option("--cpus", flags->cpus, "of containers with so many CPUs (default 2)"));
   one(made->add_option("-m,--memory", flags->memory, "and so much memory (default 512Mi)"));
   one(made->add_option("--network,--net", flags->spec.network, "and this network: none, or default"));

@@ -49,10 +49,7 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
 
   TemporaryPath undo(directory);
   FileLock lock = TRY(store.containers().create_directory(record.id));
-  if (origin)
-    TRY(origin->fill(directory));
-  else if (!upper.empty())
-    TRY(rootfs::create_upper(store.paths().templates(), spec.disk_bytes, upper));
+  if (origin) TRY(origin->fill(directory));
   {
     auto transaction = TRY(store.begin());
     TRY(store.containers().insert(record));
@@ -62,6 +59,12 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
   undo.keep();
   store.events().notify();
   return CreatedContainer{record.id, std::move(plan.warnings)};
+}
+
+std::function<Result<>(const fs::path&)> upper_formatter(const store::Store& store, uint64_t bytes) {
+  return [templates = store.paths().templates(), bytes](const fs::path& to) {
+    return rootfs::create_upper(templates, bytes, to);
+  };
 }
 
 }  // namespace diatom

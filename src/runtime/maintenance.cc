@@ -1,6 +1,7 @@
 #include "runtime/maintenance.h"
 
 #include "image/resolve.h"
+#include "runtime/create.h"
 #include "runtime/plan.h"
 #include "runtime/spec_record.h"
 
@@ -30,8 +31,10 @@ Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRec
                                   .directory = directory,
                                   .templates = store.paths().templates(),
                                   .channel_socket = store.paths().agent_socket(container.id),
-                                  .upper = asked.read_only ? fs::path() : upper}));
+                                  .upper = asked.read_only ? fs::path() : upper,
+                                  .format_upper = upper_formatter(store, asked.disk_bytes)}));
   plan.task.has_program = false;
+  plan.task.machine.preparation.reset();  // there will be no first process
   return std::move(plan.task);
 }
 

@@ -239,6 +239,10 @@ Result<DiskUsage> Runtime::disk_usage() {
   usage.images.reclaimable_bytes = usage.images.bytes - std::min(needed, usage.images.bytes);
   usage.templates.bytes = disk_bytes(store.paths().templates());
   usage.templates.reclaimable_bytes = usage.templates.bytes;
+  for (const SnapshotInfo& snapshot : TRY(snapshots())) {
+    ++usage.snapshots.count;
+    usage.snapshots.bytes += snapshot.disk_bytes;
+  }
   return usage;
 }
 

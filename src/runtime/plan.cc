@@ -9,6 +9,7 @@
 #include "net/port_mapping.h"
 #include "net/resolver.h"
 #include "oci/environment.h"
+#include "runtime/guest_preparation.h"
 #include "runtime/signals.h"
 
 namespace diatom {
@@ -18,17 +19,6 @@ namespace {
 constexpr uint64_t least_memory = 128ULL << 20;
 constexpr double most_cpus = 4096;
 constexpr std::string_view default_path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-// docker's order: PATH and HOSTNAME by default, the image's, the spec's. HOME is the agent's: it knows the passwd.
-std::vector<std::string> plan_env(const ContainerSpec& spec, const ImageDefaults& image, const std::string& hostname) {
-  std::vector<std::string> env;
-  env.emplace_back(default_path);
-  env.push_back("HOSTNAME=" + hostname);
-  if (spec.tty) env.emplace_back("TERM=xterm");
-  for (const auto& entry : image.env) oci::set_variable(env, entry);
-  for (const auto& entry : spec.env) oci::set_variable(env, entry);
-  return env;
-}
 
 Result<> check_host_name(const std::string& name) {
   bool good = !name.empty() && name.size() <= 64 && name.front() != '-' && std::ranges::all_of(name, [](char c) {
@@ -186,6 +176,16 @@ Result<std::vector<PortMapping>> plan_ports(const ContainerSpec& spec, const Ima
   return ports;
 }
 
+std::vector<std::string> plan_env(const ContainerSpec& spec, const ImageDefaults& image, const std::string& hostname) {
+  std::vector<std::string> env;
+  env.emplace_back(default_path);
+  env.push_back("HOSTNAME=" + hostname);
+  if (spec.tty) env.emplace_back("TERM=xterm");
+  for (const auto& entry : image.env) oci::set_variable(env, entry);
+  for (const auto& entry : spec.env) oci::set_variable(env, entry);
+  return env;
+}
+
 std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image) {
   std::vector<std::string> argv = spec.entrypoint ? *spec.entrypoint : image.entrypoint;
   // A new entrypoint does not get the arguments that were meant for the old one.
@@ -251,7 +251,10 @@ Result<Plan> plan_container(const PlanInput& input) {
     machine.disks.push_back({.serial = "upper",
                              .extents = {{input.upper, spec.disk_bytes}},
                              .read_only = false,
-                             .ephemeral = spec.auto_remove});
+                             .ephemeral = spec.auto_remove,
+                             .format = input.format_upper});
+  if (!machine.templates.empty() && !input.image.root_device.empty())
+    machine.preparation = prepare_guest(container, input.image);
   plan.task.keep_disk = !spec.auto_remove && !input.upper.empty();
 
   const std::string& stop_signal = !spec.stop_signal.empty() ? spec.stop_signal : input.image.defaults.stop_signal;

@@ -21,9 +21,10 @@ struct PlanInput {
   std::filesystem::path templates = {};       // store::Paths::templates(); empty: its VM boots for itself
   std::filesystem::path channel_socket = {};  // store::Paths::agent_socket()
   std::filesystem::path upper;                // empty: no writable layer, for a read-only root
-  unsigned max_vcpus = 1;                     // that a VM can have here
-  std::vector<PortMapping> ports = {};        // with the host's side decided (net::choose_host_ports)
-  std::string host_resolv_conf = {};          // the host's /etc/resolv.conf
+  std::function<Result<>(const std::filesystem::path&)> format_upper = {};  // where it is not there yet
+  unsigned max_vcpus = 1;                                                   // that a VM can have here
+  std::vector<PortMapping> ports = {};  // with the host's side decided (net::choose_host_ports)
+  std::string host_resolv_conf = {};    // the host's /etc/resolv.conf
 };
 
 struct Plan {
@@ -47,6 +48,9 @@ channel::Limits plan_limits(const UpdateOptions& update);  // of what runs
 // The ports that are to be published: those of the spec, and with publish_all what image and spec expose besides.
 // Errors: invalid_argument names what the spec exposes and is no port; what the image does is passed over.
 Result<std::vector<PortMapping>> plan_ports(const ContainerSpec& spec, const ImageDefaults& image);
+
+// docker's order: PATH and HOSTNAME by default, the image's, the spec's. HOME is the agent's: it knows the passwd.
+std::vector<std::string> plan_env(const ContainerSpec& spec, const ImageDefaults& image, const std::string& hostname);
 
 // contract.md, "Defaults and limits": the spec's entrypoint and args over the image's, then /bin/sh.
 std::vector<std::string> plan_command(const ContainerSpec& spec, const ImageDefaults& image);

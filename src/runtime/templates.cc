@@ -4,8 +4,10 @@
 #include <utility>
 
 #include "base/cancel.h"
+#include "image/resolve.h"
+#include "runtime/create.h"
 #include "runtime/plan.h"
-#include "store/paths.h"
+#include "store/store.h"
 #include "vm/engine.h"
 
 namespace diatom {
@@ -23,6 +25,7 @@ TemplateInfo to_info(vm::TemplateRecord record) {
           .memory_bytes = record.memory_bytes,
           .network = record.network,
           .writable = record.upper_bytes > 0,
+          .image = std::move(record.image),
           .kernel = std::move(record.kernel),
           .accelerator = std::move(record.accelerator),
           .created_ns = record.created_ns,
@@ -60,22 +63,27 @@ Result<TemplateInfo> Templates::build(const ContainerSpec& spec) {
   auto engines = vm::all_engines();
   vm::Selected engine = TRY(vm::select_engine(engines, spec.engine));
   vm::GuestKernel kernel = TRY(engine.engine->find_kernel(impl_->paths.kernels()));
-  ResolvedImage image;  // it depends on none
+  ResolvedImage image;
+  auto store = TRY(store::Store::open(impl_->paths));
+  if (!spec.image.empty()) image = TRY(image::resolve_image(*store, spec.image));
+  fs::path nowhere = impl_->paths.container("template") / "upper.ext4";  // its disk is new
   Plan plan = TRY(plan_container({.id = "template",
                                   .spec = spec,
                                   .image = image,
                                   .kernel = kernel,
                                   .directory = {},
                                   .templates = impl_->paths.templates(),
-                                  .upper = spec.read_only ? "" : "upper",
+                                  .upper = spec.read_only ? fs::path() : nowhere,
+                                  .format_upper = upper_formatter(*store, spec.disk_bytes),
                                   .max_vcpus = engine.availability.max_vcpus}));
   const vm::MachineSpec& machine = plan.task.machine;
   uint64_t upper_bytes = spec.read_only ? 0 : spec.disk_bytes;
   TRY(vm::forget_template_failures(machine.templates));
   if (auto prepare = engine.engine->preparation(machine)) TRY(prepare(impl_->cancel));
   for (auto& record : TRY(vm::list_templates(machine.templates)))
-    if (record.whole && record.vcpus == machine.vcpus && record.memory_bytes == machine.memory_bytes &&
-        record.network == machine.network.has_value() && record.upper_bytes == upper_bytes)
+    if (record.whole && record.image == image.id && record.vcpus == machine.vcpus &&
+        record.memory_bytes == machine.memory_bytes && record.network == machine.network.has_value() &&
+        record.upper_bytes == upper_bytes)
       return to_info(std::move(record));
   return fail(Errc::unsupported, "make template: engine " + std::string(engine.engine->name()) + " has none here",
               "engine qemu has, with accelerator kvm or tcg");

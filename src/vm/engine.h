@@ -100,6 +100,7 @@ struct TemplateRecord {
   uint64_t upper_bytes = 0;  // of the writable layer's disk; 0: without one
   std::string kernel;        // its version
   std::string accelerator;
+  std::string image;  // whose root is mounted there, by GuestPreparation::name; empty: one for all
   int64_t created_ns = 0;
   int64_t used_ns = 0;  // for the last time
   uint64_t disk_bytes = 0;

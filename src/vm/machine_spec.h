@@ -3,9 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/unique_fd.h"
 
 namespace diatom::vm {
 
@@ -33,6 +38,17 @@ struct Disk {
   bool read_only = true;
   bool ephemeral = false;  // nobody reads it after this VM: the guest's flushes need not reach the disk
   uint64_t bytes = 0;      // that the guest sees: zeros follow the extents; 0: as many as those have
+  // Where the file of its one extent is not there yet: makes it, anywhere. Nobody has written to that disk before.
+  std::function<Result<>(const std::filesystem::path& to)> format = {};
+};
+
+// What a guest can do before anybody knows for which VM, but for that it has these disks as they are formatted: an
+// engine may have it done once, and restore others from there.
+struct GuestPreparation {
+  std::string name;  // for people: the image's id
+  std::string text;  // another for whatever is to be done differently
+  // Has it done by the agent that is at the other end; blocks. Nothing is under way in the channel afterwards.
+  std::function<Result<>(UniqueFd channel, const CancelToken& cancel)> run;
 };
 
 // Of a port of the host's, to the guest's address.
@@ -77,6 +93,7 @@ struct MachineSpec {
   std::filesystem::path directory;  // the VM's own: the engine may leave files there
   // Where an engine may keep VMs that have booted, to start others from; empty: this one boots for itself.
   std::filesystem::path templates;
+  std::optional<GuestPreparation> preparation;  // what those may have done, too
   // What Machine::saving() has filled: the VM goes on from there, or fails. Its disks are copies of those of the saved
   // one. Empty: it boots, or is restored from a template.
   std::filesystem::path saved;

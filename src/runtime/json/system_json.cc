@@ -109,7 +109,8 @@ Json disk_usage_json(const DiskUsage& usage) {
   for (const auto& one : usage.each_container) containers.push_back({{"Id", one.id}, {"Size", one.bytes}});
   Json document = {{"Images", kind_json(usage.images)},
                    {"Containers", kind_json(usage.containers)},
-                   {"Templates", kind_json(usage.templates)}};
+                   {"Templates", kind_json(usage.templates)},
+                   {"Snapshots", kind_json(usage.snapshots)}};
   document["Containers"]["Each"] = containers;
   return document;
 }

@@ -13,6 +13,7 @@
 #include "image/resolve.h"
 #include "net/host_ports.h"
 #include "runtime/container_events.h"
+#include "runtime/create.h"
 #include "runtime/gpu_lock.h"
 #include "runtime/spec_record.h"
 #include "runtime/stages.h"
@@ -166,6 +167,7 @@ Result<> Monitor::plan_run() {
                               .templates = store_->paths().templates(),
                               .channel_socket = store_->paths().agent_socket(record_.id),
                               .upper = spec_.read_only ? fs::path() : directory / "upper.ext4",
+                              .format_upper = upper_formatter(*store_, spec_.disk_bytes),
                               .max_vcpus = engine.availability.max_vcpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));

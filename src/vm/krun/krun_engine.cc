@@ -11,6 +11,7 @@
 #include "base/installation.h"
 #include "base/platform/platform.h"
 #include "base/unix_socket.h"
+#include "vm/disks.h"
 #include "vm/krun/disk_files.h"
 #include "vm/krun/library.h"
 #include "vm/krun/vmm.h"
@@ -135,6 +136,7 @@ Result<std::unique_ptr<Machine>> KrunEngine::boot(const MachineSpec& spec) {
   fs::path program = TRY(vmm_program());
   fs::path library = TRY(find_libkrun());
   VmmConfig config = make_vmm_config(spec, library.string(), find_libkrunfw_for(library).value_or("").string());
+  TRY(make_new_disks(spec));
   TRY(write_vmdk_descriptors(spec));
   fs::path config_path = spec.directory / "vmm.json";
   UniqueFd config_fd = TRY(open_file(config_path, O_RDWR | O_CREAT | O_TRUNC, 0600));

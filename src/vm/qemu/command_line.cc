@@ -116,8 +116,8 @@ void add_template(std::vector<std::string>& argv, const MachineSpec& spec, QemuT
   json memory = {{"qom-type", "memory-backend-file"},
                  {"id", memory_backend},
                  {"mem-path", fmt::format("/dev/fd/{}", qemu_memory_fd)},
-                 {"size", spec.memory_bytes >> 20 << 20},
-                 {"share", use == QemuTemplate::saved}};
+                 {"size", qemu_memory_bytes(spec.memory_bytes)},
+                 {"share", use == QemuTemplate::saved || use == QemuTemplate::prepared}};
   argv.insert(argv.end(), {"-object", memory.dump()});
   if (use != QemuTemplate::saved) argv.insert(argv.end(), {"-incoming", "defer"});
   // It does not begin with the machine's name, as one that QEMU migrates does.

@@ -29,10 +29,14 @@ struct QemuTarget {
 
 // A VM whose memory is a file: a template, booted to be saved, with null devices for disks; or one that is restored
 // from it, with a private mapping of that file and disks of its own. It waits for QMP's migrate-incoming, and runs
-// then. `copied`: the same from what xen-save-devices-state has saved of a VM that ran.
-enum class QemuTemplate { saved, restored, copied };
+// then. `prepared`: one that is restored with disks of its own, and is to be saved in its turn. `copied`: restored from
+// what xen-save-devices-state has saved of a VM that ran.
+enum class QemuTemplate { saved, prepared, restored, copied };
 // QMP's migrate-set-capabilities for both: the state is without the memory.
 Json qemu_template_capabilities();
+
+// What a VM with that much is given: whole MiB.
+inline constexpr uint64_t qemu_memory_bytes(uint64_t wanted) { return wanted >> 20 << 20; }
 
 // With the sizes that the guest's disks have, whether it boots or is restored: a driver asks once, and a template's has
 // asked before there was an image. So those that are read-only, images, are all of one size, with zeros at the end.

@@ -6,11 +6,13 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "base/file.h"
 #include "base/platform/platform.h"
 #include "base/tsc.h"
 #include "vm/qemu/command_line.h"
+#include "vm/qemu/qemu_process.h"
 #include "vm/qemu/qmp.h"
 #include "vm/qemu/saved_machine.h"
 #include "vm/qemu/template.h"
@@ -35,13 +37,13 @@ struct Restore {
 
 class QemuMachine final : public Machine {
  public:
-  QemuMachine(QemuTarget target, MachineSpec spec, Child child, UniqueFd channel, UniqueFd console, UniqueFd monitor)
+  QemuMachine(QemuTarget target, MachineSpec spec, QemuProcess process)
       : target_(std::move(target)),
         spec_(std::move(spec)),
-        child_(std::move(child)),
-        channel_(std::move(channel)),
-        console_(std::move(console)),
-        qmp_(std::make_shared<QmpClient>(std::move(monitor), QmpClient::Clock::time_point())) {
+        child_(std::move(process.child)),
+        channel_(std::move(process.channel)),
+        console_(std::move(process.console)),
+        qmp_(std::make_shared<QmpClient>(std::move(process.monitor), QmpClient::Clock::time_point())) {
     say("qmp_capabilities", Json::object());
   }
 
@@ -164,32 +166,18 @@ Result<QemuTarget> find_target() {
 }
 
 // QEMU cannot save a VM of Hypervisor.framework's.
-std::optional<Template> find_template(const QemuTarget& target, const MachineSpec& spec) {
-  if (spec.templates.empty() || target.accelerator == "hvf") return std::nullopt;
-  return Template::find(target, spec).value_or(std::nullopt);
+std::vector<Template> find_templates(const QemuTarget& target, const MachineSpec& spec) {
+  if (spec.templates.empty() || !spec.saved.empty() || target.accelerator == "hvf") return {};
+  return Template::find(target, spec).value_or(std::vector<Template>());
 }
 
 Result<std::unique_ptr<QemuMachine>> start(const QemuTarget& target, const MachineSpec& spec,
                                            std::optional<QemuTemplate> use,
                                            const std::vector<std::pair<int, int>>& fds) {
-  platform::SocketPair channel = TRY(platform::make_socket_pair());
-  platform::SocketPair console = TRY(platform::make_socket_pair());
-  platform::SocketPair monitor = TRY(platform::make_socket_pair());
-  UniqueFd log_fd = TRY(open_file(log_path(spec), O_WRONLY | O_CREAT | O_TRUNC));
-  ChildOptions options;
-  options.argv = qemu_command_line(target, spec, use);
-  options.inherit_environment = false;
-  options.fds = {{log_fd.get(), 1},
-                 {log_fd.get(), 2},
-                 {channel.theirs.get(), qemu_channel_fd},
-                 {console.theirs.get(), qemu_console_fd},
-                 {monitor.theirs.get(), qemu_monitor_fd}};
-  options.fds.insert(options.fds.end(), fds.begin(), fds.end());
-  if (spec.held_lock >= 0) options.fds.emplace_back(spec.held_lock, qemu_lock_fd);
-  options.new_process_group = true;
-  Child child = TRY(Child::spawn(options));
-  return std::make_unique<QemuMachine>(target, spec, std::move(child), std::move(channel.ours), std::move(console.ours),
-                                       std::move(monitor.ours));
+  std::vector<std::pair<int, int>> all = fds;
+  if (spec.held_lock >= 0) all.emplace_back(spec.held_lock, qemu_lock_fd);
+  QemuProcess process = TRY(start_qemu(qemu_command_line(target, spec, use), log_path(spec), all));
+  return std::make_unique<QemuMachine>(target, spec, std::move(process));
 }
 
 // All is said at once: QEMU does one after the other, and ends when the state does not suit it.
@@ -232,10 +220,15 @@ Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { retur
 std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& given) const {
   MachineSpec spec = with_disk_sizes(given);
   auto target = find_target();
-  auto wanted = target && spec.saved.empty() ? find_template(*target, spec) : std::nullopt;
-  if (!wanted || wanted->is_settled()) return nullptr;
-  return [target = std::move(*target), wanted = std::move(*wanted), spec](const CancelToken& cancel) {
-    return wanted.build(target, spec, cancel);
+  auto wanted = target ? find_templates(*target, spec) : std::vector<Template>();
+  if (wanted.empty() || wanted.front().is_settled()) return nullptr;
+  if (wanted.back().has_failed()) return nullptr;  // and the others need it
+  return [target = std::move(*target), wanted = std::move(wanted), spec](const CancelToken& cancel) -> Result<> {
+    for (const Template& each : std::views::reverse(wanted)) {
+      TRY(each.build(target, spec, cancel));
+      if (each.has_failed()) break;  // somebody else has tried
+    }
+    return {};
   };
 }
 
@@ -254,10 +247,16 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& given) {
     SavedFiles files = TRY(open_saved_machine(target, spec));
     return restore(target, spec, QemuTemplate::copied, files.state, {std::nullopt, std::move(files.memory)});
   }
-  auto wanted = find_template(target, spec);
-  if (auto opened = wanted ? wanted->open() : std::nullopt)
-    return restore(target, spec, QemuTemplate::restored, opened->state,
-                   {std::move(*wanted), std::move(opened->memory)});
+  for (Template& wanted : find_templates(target, spec)) {
+    auto opened = wanted.open();
+    if (!opened) continue;
+    if (auto made = make_new_disks(spec, opened->make_disk); !made) {
+      if (!wanted.open()) continue;  // somebody has removed it
+      return std::unexpected(made.error());
+    }
+    return restore(target, spec, opened->use, opened->state, {std::move(wanted), std::move(opened->memory)});
+  }
+  TRY(make_new_disks(spec));
   return start(target, spec, std::nullopt, {});
 }
 

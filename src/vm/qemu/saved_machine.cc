@@ -69,7 +69,7 @@ Result<Json> read_document(const fs::path& folder) {
 // All that the VM has written is in the file by now: it is what it was before, and shared.
 Result<> share_memory(QmpClient& qmp, const Saving& saving, uint64_t address, UniqueFd memory) {
   auto [number, set] = TRY(qmp.hand_over(memory.get()));
-  bool mapped = TRY(platform::map_in_process(saving.pid, address, saving.spec.memory_bytes >> 20 << 20, number));
+  bool mapped = TRY(platform::map_in_process(saving.pid, address, qemu_memory_bytes(saving.spec.memory_bytes), number));
   if (mapped) saving.base = std::move(memory);
   TRY(qmp.ask("remove-fd", {{"fdset-id", set}}));
   return {};
@@ -81,7 +81,7 @@ Result<> write_machine(QmpClient& qmp, const Saving& saving, const SaveTarget& t
   uint64_t address = TRY(find_memory(qmp));
   // Not "live": its disks stay its own.
   TRY(qmp.ask("xen-save-devices-state", {{"filename", state_path(folder).string()}, {"live", false}}));
-  TRY(platform::copy_process_memory(saving.pid, address, spec.memory_bytes >> 20 << 20, saving.base.get(),
+  TRY(platform::copy_process_memory(saving.pid, address, qemu_memory_bytes(spec.memory_bytes), saving.base.get(),
                                     memory_path(folder)));
   for (const Disk& disk : spec.disks)
     if (!disk.read_only) TRY(platform::clone_file(disk.extents.front().path, folder / disk.serial));

@@ -2,22 +2,18 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/platform/platform.h"
 #include "vm/engine.h"
-#include "vm/qemu/qmp.h"
 #include "vm/qemu/template_files.h"
+#include "vm/qemu/template_maker.h"
 
 namespace diatom::vm {
 
@@ -28,9 +24,7 @@ using namespace std::chrono_literals;
 constexpr size_t start_digits = 8;
 constexpr size_t shape_digits = 8;
 constexpr size_t key_digits = 24;
-constexpr auto boot_deadline = 60s;
-constexpr auto end_deadline = 10s;
-constexpr size_t most_templates = 8;  // some 110 MiB each: the one that was used longest ago makes room
+constexpr size_t most_templates = 16;  // some 110 MiB each: the one that was used longest ago makes room
 // What a kernel writes to its memory while it boots: some 100 MiB, and 1/64 of the memory to keep books about it. Where
 // the disk had no more, QEMU would end by SIGBUS, and other things by ENOSPC.
 constexpr uint64_t booted_bytes = 256ULL << 20;
@@ -52,12 +46,8 @@ TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
   record.kernel = spec.kernel.version;
   record.accelerator = target.accelerator;
   record.created_ns = wall_clock_ns();
+  if (spec.preparation) record.image = spec.preparation->name;
   return record;
-}
-
-bool has(const Json& data, const char* name, const Json& value) {
-  auto found = data.find(name);
-  return found != data.end() && *found == value;
 }
 
 // What it was asked to be. One of the same shape and another key is of an older QEMU, kernel or agent.
@@ -65,7 +55,40 @@ std::string shape_of(const QemuTarget& target, const MachineSpec& spec) {
   std::string text = target.program + "\n" + target.accelerator + "\n" + spec.kernel.image.string() + "\n";
   text += fmt::format("{} {} {}", spec.vcpus, spec.memory_bytes, spec.network.has_value());
   for (const Disk& disk : spec.disks) text += fmt::format(" {}:{}", disk.serial, disk.bytes);
+  if (spec.preparation) text += " " + spec.preparation->name;
   return sha256_hex(text);
+}
+
+// One that anybody may be restored from, whatever the image.
+MachineSpec unprepared(MachineSpec spec) {
+  spec.preparation.reset();
+  return spec;
+}
+
+// As template_spec(), with the disks that will be mounted: those of the image, and new ones below `folder`.
+MachineSpec prepared_spec(const MachineSpec& spec, const fs::path& folder) {
+  MachineSpec wanted = template_spec(spec);
+  wanted.directory = folder;
+  wanted.preparation = spec.preparation;
+  for (size_t i = 0; i < spec.disks.size(); ++i) {
+    Disk& disk = wanted.disks[i];
+    disk = spec.disks[i];
+    if (disk.read_only) continue;
+    disk.extents.front().path = template_disk(folder, disk.serial);
+    disk.ephemeral = true;
+  }
+  return wanted;
+}
+
+std::vector<std::string> writable_disks(const MachineSpec& spec) {
+  std::vector<std::string> serials;
+  for (const Disk& disk : spec.disks)
+    if (!disk.read_only) serials.push_back(disk.serial);
+  return serials;
+}
+
+bool all_new(const MachineSpec& spec) {
+  return std::ranges::all_of(spec.disks, [](const Disk& disk) { return disk.read_only || is_new(disk); });
 }
 
 Result<> check_room(const fs::path& templates, const MachineSpec& spec) {
@@ -127,28 +150,49 @@ Result<std::string> template_key(const QemuTarget& target, const MachineSpec& sp
   return sha256_hex(text);
 }
 
-Result<std::optional<Template>> Template::find(const QemuTarget& target, const MachineSpec& spec) {
+Result<std::string> prepared_key(const QemuTarget& target, const MachineSpec& spec) {
+  std::string text = TRY(template_key(target, spec)) + "\n" + spec.preparation->text + "\n";
+  for (const Disk& disk : spec.disks)
+    for (const DiskExtent& extent : disk.extents)
+      if (disk.read_only) text += TRY(identity(extent.path));
+  return sha256_hex(text);
+}
+
+Result<std::vector<Template>> Template::find(const QemuTarget& target, const MachineSpec& spec) {
   // What was not written out before a power cut, and what a CPU of another kind would make of it, is no question: a
   // template is of one run of the host's kernel.
   std::string host_start = platform::host_start_id();
-  if (host_start.empty()) return std::nullopt;
-  std::string name = fmt::format("{}{}-{}-", template_prefix, sha256_hex(host_start).substr(0, start_digits),
-                                 shape_of(target, spec).substr(0, shape_digits));
-  std::string key = TRY(template_key(target, spec));
-  return Template(spec.templates / (name + key.substr(0, key_digits)), name.size());
+  std::vector<Template> found;
+  if (host_start.empty()) return found;
+  auto add = [&](const std::string& shape, const std::string& key, const fs::path& base) {
+    std::string name = fmt::format("{}{}-{}-", template_prefix, sha256_hex(host_start).substr(0, start_digits),
+                                   shape.substr(0, shape_digits));
+    found.insert(found.begin(), Template(spec.templates / (name + key.substr(0, key_digits)), name.size(), base));
+  };
+  add(shape_of(target, unprepared(spec)), TRY(template_key(target, spec)), "");
+  if (spec.preparation && all_new(spec))
+    add(shape_of(target, spec), TRY(prepared_key(target, spec)), found.front().folder_);
+  return found;
 }
 
-bool Template::is_settled() const {
-  if (open_template(folder_)) return true;
+bool Template::is_settled() const { return open_template(folder_) || has_failed(); }
+
+bool Template::has_failed() const {
   auto failure = find_failure(folder_);
-  return failure && wall_clock_ns() < failure->retry_ns;
+  return failure && wall_clock_ns() < failure->retry_ns && !open_template(folder_);
 }
 
 std::optional<Template::Opened> Template::open() const {
   auto files = open_template(folder_);
   if (!files) return std::nullopt;
   ::utimensat(AT_FDCWD, folder_.c_str(), nullptr, 0);  // when it was used
-  return Opened{std::move(files->state), std::move(files->memory)};
+  MakeDisk make_disk = format_disk;
+  if (!base_.empty())
+    make_disk = [folder = folder_](const Disk& disk, const fs::path& to) {
+      return platform::clone_file(template_disk(folder, disk.serial), to);
+    };
+  return Opened{std::move(files->state), std::move(files->memory), std::move(make_disk),
+                base_.empty() ? QemuTemplate::restored : QemuTemplate::copied};
 }
 
 void Template::reject(const std::string& why) const {
@@ -173,55 +217,13 @@ Result<> Template::make(const QemuTarget& target, const MachineSpec& spec, const
   TRY(remove_tree(folder));  // of one that was killed
   TRY(make_directories(folder));
   TemporaryPath undo(folder);
-  UniqueFd memory = TRY(open_file(template_memory(folder), O_RDWR | O_CREAT | O_EXCL));
-  UniqueFd state = TRY(open_file(template_state(folder), O_RDWR | O_CREAT | O_EXCL));
-  UniqueFd log_fd = TRY(open_file(folder / "vmm.log", O_RDWR | O_CREAT | O_TRUNC));
-  platform::SocketPair channel = TRY(platform::make_socket_pair());
-  platform::SocketPair console = TRY(platform::make_socket_pair());
-  platform::SocketPair monitor = TRY(platform::make_socket_pair());
-  ChildOptions options;
-  options.argv = qemu_command_line(target, template_spec(spec), QemuTemplate::saved);
-  options.inherit_environment = false;
-  options.fds = {{log_fd.get(), 1},
-                 {log_fd.get(), 2},
-                 {channel.theirs.get(), qemu_channel_fd},
-                 {console.theirs.get(), qemu_console_fd},
-                 {monitor.theirs.get(), qemu_monitor_fd},
-                 {memory.get(), qemu_memory_fd}};
-  options.new_process_group = true;
-  Child child = TRY(Child::spawn(options));
-  for (auto* pair : {&channel, &console, &monitor}) pair->theirs.reset();
-
-  QmpClient qmp(std::move(monitor.ours), QmpClient::Clock::now() + boot_deadline, &cancel);
-  TemplateRecord record = describe(target, spec);
-  auto save = [&]() -> Result<> {
-    TRY(qmp.send("qmp_capabilities", Json::object()));
-    TRY(qmp.send("migrate-set-capabilities", qemu_template_capabilities()));
-    TRY(qmp.await_event("VSERPORT_CHANGE", [](const Json& data) -> Result<bool> {
-      return has(data, "id", qemu_channel_device) && has(data, "open", true);
-    }));
-    TRY(qmp.give("state", state.get()));
-    TRY(qmp.send("migrate", {{"uri", "fd:state"}}));
-    TRY(qmp.await_event("MIGRATION", [](const Json& data) -> Result<bool> {
-      if (has(data, "status", "failed")) return fail(Errc::start_failed, "save VM: QEMU has failed to");
-      return has(data, "status", "completed");
-    }));
-    // What the agent has said would be missing from whatever is restored.
-    pollfd said{channel.ours.get(), POLLIN, 0};
-    if (::poll(&said, 1, 0) != 0) return fail(Errc::start_failed, "save VM: its agent did not wait to be spoken to");
-    return qmp.send("quit", Json::object());
-  };
-  if (auto saved = save(); !saved) {
-    child.kill(SIGKILL);
-    [[maybe_unused]] auto ended = child.wait();
-    std::string words = read_file(folder / "vmm.log", 64 << 10).value_or("");
-    while (!words.empty() && words.back() == '\n') words.pop_back();
-    return fail(saved.error().code, "make template: " + saved.error().message + (words.empty() ? "" : ": " + words));
+  if (base_.empty()) {
+    TRY(save_booted_vm(folder, target, template_spec(spec), cancel));
+    TRY(record_template(folder, describe(target, unprepared(spec)), {}));
+  } else {
+    TRY(save_prepared_vm(folder, base_, target, prepared_spec(spec, folder), cancel));
+    TRY(record_template(folder, describe(target, spec), writable_disks(spec)));
   }
-  if (!TRY(child.wait_for(end_deadline))) return fail(Errc::timeout, "make template: QEMU does not end");
-
-  ::unlink((folder / "vmm.log").c_str());
-  TRY(record_template(folder, record));
   TRY(remove_tree(folder_));  // one that was damaged
   if (::rename(folder.c_str(), folder_.c_str()) < 0) return fail_errno("rename to " + folder_.string());
   undo.keep();

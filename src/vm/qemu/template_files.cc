@@ -39,6 +39,8 @@ std::optional<struct stat> look_at_own(int fd, mode_t kind) {
   return status;
 }
 
+Result<UniqueFd> open_own(const fs::path& path) { return open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK); }
+
 std::optional<Json> describe(int fd) {
   auto status = look_at_own(fd, S_IFREG);
   if (!status || status->st_nlink != 1) return std::nullopt;
@@ -49,17 +51,25 @@ std::optional<Json> describe(int fd) {
 
 // What must be as it was when the template was made. The memory is too much to be hashed at each start; but what has
 // been written to has another time, which nobody can set.
-std::optional<Json> describe(const TemplateFiles& files) {
+std::optional<Json> describe(const fs::path& folder, const TemplateFiles& files) {
   auto memory = describe(files.memory.get());
   auto state = describe(files.state.get());
   if (!memory || !state || (*state)["bytes"] > most_state) return std::nullopt;
   std::string content((*state)["bytes"].get<size_t>(), '\0');
   if (!pread_all(files.state.get(), std::as_writable_bytes(std::span(content)), 0)) return std::nullopt;
-  return Json{
-      {"format", template_format}, {"memory", *memory}, {"state", *state}, {"state_sha256", sha256_hex(content)}};
+  Json disks = Json::object();
+  for (const std::string& serial : files.disks) {
+    auto disk = open_own(template_disk(folder, serial));
+    auto described = disk ? describe(disk->get()) : std::nullopt;
+    if (!described) return std::nullopt;
+    disks[serial] = *described;
+  }
+  return Json{{"format", template_format},
+              {"memory", *memory},
+              {"state", *state},
+              {"state_sha256", sha256_hex(content)},
+              {"disks", disks}};
 }
-
-Result<UniqueFd> open_own(const fs::path& path) { return open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK); }
 
 int64_t number_of(const Json& object, const char* name) {
   auto found = object.find(name);
@@ -91,11 +101,21 @@ bool is_set(const Json& object, const char* name) {
   return found != object.end() && *found == true;
 }
 
+// Their names are no paths.
+std::vector<std::string> disks_of(const Json& files) {
+  std::vector<std::string> serials;
+  auto disks = files.find("disks");
+  if (disks == files.end() || !disks->is_object()) return serials;
+  for (const auto& [serial, described] : disks->items())
+    if (serial.find('/') == std::string::npos) serials.push_back(serial);
+  return serials;
+}
+
 Json encode(const TemplateRecord& record) {
-  return {{"vcpus", record.vcpus},          {"memory_bytes", record.memory_bytes},
-          {"network", record.network},      {"upper_bytes", record.upper_bytes},
-          {"kernel", record.kernel},        {"accelerator", record.accelerator},
-          {"created_ns", record.created_ns}};
+  return {{"vcpus", record.vcpus},           {"memory_bytes", record.memory_bytes},
+          {"network", record.network},       {"upper_bytes", record.upper_bytes},
+          {"kernel", record.kernel},         {"accelerator", record.accelerator},
+          {"created_ns", record.created_ns}, {"image", record.image}};
 }
 
 TemplateRecord decode(const Json& object) {
@@ -107,6 +127,7 @@ TemplateRecord decode(const Json& object) {
   record.kernel = text_of(object, "kernel");
   record.accelerator = text_of(object, "accelerator");
   record.created_ns = number_of(object, "created_ns");
+  record.image = text_of(object, "image");
   return record;
 }
 
@@ -114,6 +135,7 @@ TemplateRecord decode(const Json& object) {
 
 fs::path template_memory(const fs::path& folder) { return folder / "memory"; }
 fs::path template_state(const fs::path& folder) { return folder / "state"; }
+fs::path template_disk(const fs::path& folder, const std::string& serial) { return folder / ("disk-" + serial); }
 fs::path template_lock(const fs::path& folder) { return folder.string() + ".lock"; }
 fs::path template_failure(const fs::path& folder) { return folder.string() + ".failed"; }
 
@@ -124,17 +146,17 @@ std::optional<TemplateFiles> open_template(const fs::path& folder) {
   auto state = open_own(template_state(folder));
   if (!memory || !state) return std::nullopt;
   TemplateDocument document = parse_template_document(read_own(record_path(folder)));
-  TemplateFiles files{std::move(*memory), std::move(*state), std::move(document.record)};
-  auto found = describe(files);
+  TemplateFiles files{std::move(*memory), std::move(*state), std::move(document.record), disks_of(document.files)};
+  auto found = describe(folder, files);
   if (!found || document.files != *found) return std::nullopt;
   return files;
 }
 
-Result<> record_template(const fs::path& folder, const TemplateRecord& record) {
-  TemplateFiles files{TRY(open_own(template_memory(folder))), TRY(open_own(template_state(folder))), {}};
+Result<> record_template(const fs::path& folder, const TemplateRecord& record, const std::vector<std::string>& disks) {
+  TemplateFiles files{TRY(open_own(template_memory(folder))), TRY(open_own(template_state(folder))), {}, disks};
   // From now on nobody writes to it; a mapping's writes set its time at some time of their own.
   if (::futimens(files.memory.get(), nullptr) < 0) return fail_errno("set time of " + template_memory(folder).string());
-  auto description = describe(files);
+  auto description = describe(folder, files);
   if (!description)
     return fail(Errc::internal, "record template " + folder.string() + ": its files are not as they were made");
   return replace_file(record_path(folder), print_template_document({record, std::move(*description)}));

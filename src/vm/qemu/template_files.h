@@ -13,23 +13,25 @@
 namespace diatom::vm {
 
 // Of what these files hold, and of what the agent does before it waits for the host.
-inline constexpr int template_format = 4;
+inline constexpr int template_format = 5;
 inline constexpr std::string_view template_prefix = "vm-";
 
 fs::path template_memory(const fs::path& folder);
 fs::path template_state(const fs::path& folder);
+fs::path template_disk(const fs::path& folder, const std::string& serial);
 fs::path template_lock(const fs::path& folder);     // held by who makes it
 fs::path template_failure(const fs::path& folder);  // why it could not be made
 
 struct TemplateFiles {
   UniqueFd memory;
   UniqueFd state;
-  TemplateRecord record;  // without its name, its use, what it takes and what has failed
+  TemplateRecord record;           // without its name, its use, what it takes and what has failed
+  std::vector<std::string> disks;  // the serials of those that it has written to: template_disk()
 };
 // Empty, where anything is not as it was when it was recorded: another's, open to others, or written to since.
 std::optional<TemplateFiles> open_template(const fs::path& folder);
 // The last that is done to a new one.
-Result<> record_template(const fs::path& folder, const TemplateRecord& record);
+Result<> record_template(const fs::path& folder, const TemplateRecord& record, const std::vector<std::string>& disks);
 // Not whole any more.
 void spoil_template(const fs::path& folder);
 

@@ -162,6 +162,14 @@ TEST(QemuCommandLine, RestoresAVmWithAPrivateCopyOfTheMemoryAndDisksOfItsOwn) {
   EXPECT_EQ(value_of(argv, "-incoming"), "defer");
 }
 
+TEST(QemuCommandLine, RestoresAVmThatIsToBeSavedAgain) {
+  auto argv = qemu_command_line(emulated(), example(), QemuTemplate::prepared);
+  EXPECT_THAT(value_of(argv, "-object"), HasSubstr(R"("share":true)"));
+  EXPECT_THAT(value_of(argv, "-blockdev"), HasSubstr("/c/upper"));
+  EXPECT_EQ(value_of(argv, "-incoming"), "defer");
+  EXPECT_THAT(argv, Not(Contains("-global")));
+}
+
 TEST(QemuCommandLine, GoesOnFromACopyOfAVmThatRan) {
   auto argv = qemu_command_line(emulated(), example(), QemuTemplate::copied);
   EXPECT_THAT(value_of(argv, "-machine"), HasSubstr(",memory-backend=memory,suppress-vmdesc=on"));

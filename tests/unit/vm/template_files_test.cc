@@ -26,7 +26,9 @@ struct Made {
     record.upper_bytes = 64ULL << 30;
     record.kernel = "6.1";
     record.created_ns = 5;
-    EXPECT_TRUE(record_template(folder, record));
+    EXPECT_TRUE(replace_file(template_disk(folder, "upper"), "disk"));
+    record.image = "sha256:1";
+    EXPECT_TRUE(record_template(folder, record, {"upper"}));
   }
   void write(const fs::path& path, off_t at) const {
     auto file = open_file(path, O_WRONLY);
@@ -45,6 +47,8 @@ TEST(TemplateFiles, AreOpenedAsTheyWereRecorded) {
   EXPECT_EQ(files->record.upper_bytes, 64ULL << 30);
   EXPECT_EQ(files->record.kernel, "6.1");
   EXPECT_EQ(files->record.created_ns, 5);
+  EXPECT_EQ(files->record.image, "sha256:1");
+  EXPECT_EQ(files->disks, std::vector<std::string>{"upper"});
 }
 
 TEST(TemplateFiles, AreNotOpenedWhereAnythingIsNotAsItWas) {
@@ -57,6 +61,8 @@ TEST(TemplateFiles, AreNotOpenedWhereAnythingIsNotAsItWas) {
          it.write(template_memory(it.folder), 4096);
          fs::last_write_time(template_memory(it.folder), time);
        }},
+      {"disk written to", [](const Made& it) { it.write(template_disk(it.folder, "upper"), 0); }},
+      {"disk missing", [](const Made& it) { fs::remove(template_disk(it.folder, "upper")); }},
       {"memory cut short", [](const Made& it) { fs::resize_file(template_memory(it.folder), 4096); }},
       {"memory of another",
        [](const Made& it) { EXPECT_TRUE(replace_file(template_memory(it.folder), std::string(8192, 'm'))); }},

@@ -1,5 +1,6 @@
 #include "vm/qemu/template.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -88,24 +89,78 @@ TEST(TemplateKey, IsNoneWhereAFileIsMissing) {
   EXPECT_FALSE(template_key(files.target, files.spec));
 }
 
+struct Prepared : Files {
+  Prepared() {
+    write("image", "i");
+    spec.disks[0].extents = {{scratch / "image", 4096}};
+    spec.disks[1].extents = {{scratch / "upper", 1 << 20}};
+    spec.disks[1].format = [](const fs::path&) { return Result<>(); };
+    spec.preparation = GuestPreparation{"sha256:1", "text", {}};
+  }
+  std::string prepared() const { return prepared_key(target, spec).value_or(""); }
+};
+
+TEST(PreparedKey, IsTheSameForAllContainersOfAnImage) {
+  Prepared files;
+  std::string key = files.prepared();
+  EXPECT_EQ(key.size(), 64U);
+  EXPECT_NE(key, files.key());
+  files.spec.disks[1].extents[0].path = "/c/b";
+  files.spec.disks[1].ephemeral = true;
+  files.spec.id = "b";
+  files.spec.network->mac = "02:bb:bb:bb:bb:bb";
+  EXPECT_EQ(files.prepared(), key);
+}
+
+TEST(PreparedKey, IsAnotherForAnotherImageOrPreparation) {
+  using Change = void (*)(Prepared&);
+  const std::pair<const char*, Change> changes[] = {
+      {"what the template itself depends on", [](Prepared& it) { it.write("qemu", "12"); }},
+      {"the image's file", [](Prepared& it) { it.write("image", "j"); }},
+      {"another file of it", [](Prepared& it) { it.spec.disks[0].extents.push_back({it.scratch / "kernel", 512}); }},
+      {"what is prepared", [](Prepared& it) { it.spec.preparation->text = "other"; }},
+  };
+  for (const auto& [what, change] : changes) {
+    Prepared files;
+    std::string before = files.prepared();
+    change(files);
+    EXPECT_NE(files.prepared(), before) << what;
+  }
+}
+
+TEST(PreparedTemplate, IsForAVmWhoseDisksAreNew) {
+  Prepared files;
+  auto found = Template::find(files.target, files.spec).value();
+  if (found.empty()) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
+  EXPECT_EQ(found.size(), 2U);
+  files.write("upper", "somebody has written to it");
+  EXPECT_EQ(Template::find(files.target, files.spec).value().size(), 1U);
+  files.spec.disks.pop_back();  // a read-only container
+  EXPECT_EQ(Template::find(files.target, files.spec).value().size(), 2U);
+  files.spec.preparation.reset();
+  EXPECT_EQ(Template::find(files.target, files.spec).value().size(), 1U);
+}
+
 TEST(Template, IsNotThereAtFirst) {
   Files files;
-  auto wanted = Template::find(files.target, files.spec).value();
-  if (!wanted) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
-  EXPECT_FALSE(wanted->is_settled());
-  EXPECT_FALSE(wanted->open());
+  auto found = Template::find(files.target, files.spec).value();
+  if (found.empty()) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
+  const Template& wanted = found.front();
+  EXPECT_FALSE(wanted.is_settled());
+  EXPECT_FALSE(wanted.open());
   EXPECT_FALSE(fs::exists(files.spec.templates));
 }
 
 TEST(Template, ThatCannotBeMadeIsNotTriedAgainForAWhile) {
   Files files;  // its QEMU is no program
-  auto wanted = Template::find(files.target, files.spec).value();
-  if (!wanted) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
+  auto found = Template::find(files.target, files.spec).value();
+  if (found.empty()) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
+  const Template& wanted = found.front();
   CancelToken cancel;
-  EXPECT_FALSE(wanted->build(files.target, files.spec, cancel));
-  EXPECT_TRUE(wanted->is_settled());
-  EXPECT_FALSE(wanted->open());
-  EXPECT_TRUE(wanted->build(files.target, files.spec, cancel));  // somebody else has tried
+  EXPECT_FALSE(wanted.build(files.target, files.spec, cancel));
+  EXPECT_TRUE(wanted.is_settled());
+  EXPECT_FALSE(wanted.open());
+  EXPECT_TRUE(wanted.build(files.target, files.spec, cancel));  // somebody else has tried
   auto listed = list_templates(files.spec.templates).value();
   ASSERT_EQ(listed.size(), 1U);
   EXPECT_FALSE(listed[0].whole);
@@ -114,23 +169,24 @@ TEST(Template, ThatCannotBeMadeIsNotTriedAgainForAWhile) {
   EXPECT_GT(first_pause, 0);
 
   EXPECT_TRUE(forget_template_failures(files.spec.templates));
-  EXPECT_FALSE(wanted->is_settled());
-  EXPECT_FALSE(wanted->build(files.target, files.spec, cancel));
-  wanted->reject("not taken");
+  EXPECT_FALSE(wanted.is_settled());
+  EXPECT_FALSE(wanted.build(files.target, files.spec, cancel));
+  wanted.reject("not taken");
   listed = list_templates(files.spec.templates).value();
   EXPECT_EQ(listed[0].failure, "not taken");
   EXPECT_GT(listed[0].retry_ns - wall_clock_ns(), first_pause);
 
   EXPECT_TRUE(prune_templates(files.spec.templates));
   EXPECT_TRUE(fs::is_empty(files.spec.templates));
-  EXPECT_FALSE(wanted->is_settled());
+  EXPECT_FALSE(wanted.is_settled());
 }
 
 TEST(Template, MakesRoomForItself) {
   Files files;
-  auto wanted = Template::find(files.target, files.spec).value();
-  if (!wanted) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
-  EXPECT_FALSE(wanted->build(files.target, files.spec, CancelToken()));
+  auto found = Template::find(files.target, files.spec).value();
+  if (found.empty()) GTEST_SKIP() << "nobody knows which run of the host's kernel this is";
+  const Template& wanted = found.front();
+  EXPECT_FALSE(wanted.build(files.target, files.spec, CancelToken()));
   std::string own = list_templates(files.spec.templates).value().at(0).name;
   EXPECT_TRUE(prune_templates(files.spec.templates));
   std::string kin = own.substr(0, own.rfind('-'));
@@ -142,14 +198,14 @@ TEST(Template, MakesRoomForItself) {
   };
   put("vm-00000000-01234567-0123", 0);  // of an earlier run of the host's
   put(kin + "-0123", 0);                // of another kernel, QEMU or agent
-  for (int i = 0; i < 10; ++i) put(start + "-0000000" + std::to_string(i) + "-0123", i);
+  for (int i = 0; i < 20; ++i) put(start + fmt::format("-{:08}-0123", i), i);
   EXPECT_TRUE(replace_file(files.spec.templates / "upper-1.ext4", ""));
-  EXPECT_FALSE(wanted->build(files.target, files.spec, CancelToken()));
+  EXPECT_FALSE(wanted.build(files.target, files.spec, CancelToken()));
   auto names = list_directory(files.spec.templates).value();
   for (const auto& file : names)
     if (!file.ends_with(".lock") && !file.starts_with(own)) left.insert(file);
   std::set<std::string> expected = {"upper-1.ext4"};
-  for (int i = 0; i < 7; ++i) expected.insert(start + "-0000000" + std::to_string(i) + "-0123");
+  for (int i = 0; i < 15; ++i) expected.insert(start + fmt::format("-{:08}-0123", i));
   EXPECT_EQ(left, expected);
 }
 
