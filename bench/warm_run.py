@@ -9,7 +9,7 @@
   idle      the memory of containers of the default size that do nothing (idle_memory.py), bar 40 MiB each that no other
             process shares; a VM's peak
   starts    in a row, and at once: none fails, and none has to boot; p99 at most 3 times p50
-  template  what it takes of the disk, and of memory while it is made
+  templates what they take of the disk, and of memory while they are made
 
 podman's containers have no network (beside_podman.py); ours have one, as `run` gives it.
 """
@@ -28,14 +28,14 @@ IDLE_BAR_MIB = 40
 BLOCK_BYTES = 512  # of st_blocks
 
 
-def report_template(home: Home):
-    """Builds it, as nothing has been started from one so far."""
-    sample, name = measure(*home.command('template', 'build'), env=home.env)
-    files = [path.stat() for path in (home.path / 'home/templates' / name.strip()).iterdir()]
-    on_disk = sum(status.st_blocks * BLOCK_BYTES for status in files) / (1 << 20)
-    apparent = sum(status.st_size for status in files) / (1 << 20)
-    print(f'template       {on_disk:.1f} MiB on the disk ({apparent:.1f} with holes), made in '
-          f'{sample.seconds * 1000:.0f} ms with {sample.peak_mib:.0f} MiB of memory at most', flush=True)
+def report_templates(home: Home):
+    """Builds that of a size, and that of an image: nothing has been started from one so far."""
+    for what, words in (('for all', ()), ('of an image', ('busybox',))):
+        sample, name = measure(*home.command('template', 'build', *words), env=home.env)
+        files = [path.stat() for path in (home.path / 'home/templates' / name.strip()).iterdir()]
+        on_disk = sum(status.st_blocks * BLOCK_BYTES for status in files) / (1 << 20)
+        print(f'template {what:12} {on_disk:.1f} MiB on the disk, made in {sample.seconds * 1000:.0f} ms with '
+              f'{sample.peak_mib:.0f} MiB of memory at most', flush=True)
 
 
 def report_runs(runs: int, home: Home, scratch: pathlib.Path, tools: list):
@@ -102,7 +102,7 @@ def main() -> None:
     given = arguments()
     with two_tools() as (home, scratch, tools):
         home.env['DIATOM_ENGINE'] = 'qemu'
-        report_template(home)
+        report_templates(home)
         report_runs(given.runs, home, scratch, tools)
         report_exec(given.runs, tools)
         report_memory(home, given.idle)

@@ -87,7 +87,7 @@ class Fork(SnapshotTest):
 
     def test_each_has_an_identity_of_its_own(self):
         own = ('hostname; cat /etc/hostname; cat /proc/sys/kernel/random/boot_id; cat /proc/sys/kernel/random/uuid; '
-               'head -c 16 /dev/urandom | md5sum')
+               'head -c 16 /dev/urandom | md5sum; cat /sys/class/net/eth0/address')
         self.up('first', ENDLESS + 'sleep 1; done', '--read-only')
         self.sh('first', own)  # it has drawn all of them by then
         names = ['first'] + self.fork('first', '-n', '3')
@@ -284,6 +284,7 @@ class Snapshot(SnapshotTest):
                   for line in self.diatom('snapshot', 'ls', '--format', 'json').stdout.splitlines()]
         self.assertEqual((row['Name'], row['Container'], row['Image'], row['Memory']), (name, 'first', 'busybox', '256MiB'))
         self.assertEqual(self.diatom('snapshot', 'ls', '-q').stdout.decode().split(), [name])
+        self.assertIn('Snapshots 1', self.diatom('system', 'df', '--format', '{{.Type}} {{.TotalCount}}').stdout.decode())
         self.assertEqual(self.diatom('snapshot', 'rm', name).stdout.decode().split(), [name])
         self.diatom('snapshot', 'rm', name, code=1)
         self.assertEqual(self.diatom('snapshot', 'ls', '-q').stdout, b'')

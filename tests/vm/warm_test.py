@@ -43,9 +43,22 @@ class WarmTest(HomeTest):
         self.diatom('rm', 'one')
         return info['Engine']['Start']
 
-    def templates(self) -> list[pathlib.Path]:
+    def all_templates(self) -> list[pathlib.Path]:
         folder = self.home.path / 'home/templates'
         return sorted(path for path in folder.glob('vm-*') if path.is_dir())
+
+    def templates(self) -> list[pathlib.Path]:
+        """Those that are for all images."""
+        return [path for path in self.all_templates() if not self.is_of_an_image(path)]
+
+    def image_templates(self) -> list[pathlib.Path]:
+        return [path for path in self.all_templates() if self.is_of_an_image(path)]
+
+    def is_of_an_image(self, template: pathlib.Path) -> bool:
+        return json.loads((template / 'template.json').read_text())['image'] != ''
+
+    def sh(self, script: str, *options) -> str:
+        return self.diatom('run', '--rm', *options, 'busybox', 'sh', '-c', script).stdout.decode()
 
 
 class Start(WarmTest):
@@ -227,13 +240,16 @@ class Identity(WarmTest):
 
 class Damage(WarmTest):
     def damaged(self, damage):
-        self.start_of()
-        (template,) = self.templates()
-        before = (template / 'template.json').stat().st_ino
-        damage(template)
-        self.assertEqual(self.start_of(), 'warm')
-        self.assertEqual(self.templates(), [template])
-        self.assertNotEqual((template / 'template.json').stat().st_ino, before)
+        for kind in (self.image_templates, self.templates):
+            self.start_of()
+            if kind == self.templates:  # which is not looked at where there is the image's
+                self.diatom('template', 'rm', *(path.name for path in self.image_templates()))
+            (template,) = kind()
+            before = (template / 'template.json').stat().st_ino
+            damage(template)
+            self.assertEqual(self.start_of(), 'warm')
+            self.assertEqual(kind(), [template])
+            self.assertNotEqual((template / 'template.json').stat().st_ino, before)
 
     def test_memory_that_was_written_to_is_not_run(self):
         def damage(template):
@@ -259,6 +275,120 @@ class Damage(WarmTest):
 
     def test_a_record_of_nonsense_is_none(self):
         self.damaged(lambda template: (template / 'template.json').write_text('{"format": []'))
+
+
+    def test_a_disk_that_was_written_to_is_not_mounted(self):
+        self.start_of()
+        (template,) = self.image_templates()
+        before = (template / 'template.json').stat().st_ino
+        with open(template / 'disk-upper', 'r+b') as file:
+            file.seek(1 << 20)
+            file.write(b'damage')
+        self.assertEqual(self.start_of(), 'warm')
+        self.assertNotEqual((template / 'template.json').stat().st_ino, before)
+
+
+class OfAnImage(WarmTest):
+    """What is restored has the image's root mounted, and a first process that waits."""
+
+    def test_each_image_has_one(self):
+        self.start_of()
+        (first,) = self.image_templates()
+        made = (first / 'template.json').stat().st_ino
+        self.assertEqual(self.start_of(), 'warm')
+        self.assertEqual((first / 'template.json').stat().st_ino, made)
+        self.diatom('create', '--name', 'changed', 'busybox')
+        self.diatom('cp', __file__, 'changed:/file')
+        self.diatom('commit', 'changed', 'changed')
+        self.diatom('rm', 'changed')
+        self.assertEqual(self.diatom('run', '--rm', 'changed', 'ls', '/file').stdout, b'/file\n')
+        self.assertEqual(self.diatom('run', '--rm', 'busybox', 'ls', '/file', code=1).stdout, b'')
+        self.assertEqual(len(self.image_templates()), 2)
+        self.assertEqual(len(self.templates()), 1)
+        images = set(self.diatom('images', '-q').stdout.decode().split())
+        shown = self.diatom('template', 'ls', '--format', '{{.Image}}').stdout.decode().split()
+        self.assertEqual(set(shown), images | {'any'})
+
+    def test_it_is_made_beforehand(self):
+        self.diatom('template', 'rm', '--all')
+        name = self.diatom('template', 'build', 'busybox').stdout.decode().strip()
+        (template,) = self.image_templates()
+        self.assertEqual(template.name, name)
+        made = (template / 'template.json').stat().st_ino
+        self.assertEqual(self.start_of(), 'warm')
+        self.assertEqual((template / 'template.json').stat().st_ino, made)
+        self.assertIn(b'nosuch', self.diatom('template', 'build', 'nosuch', code=1).stderr)
+
+    def test_a_container_begins_with_an_empty_layer_and_keeps_what_it_writes(self):
+        script = 'cat /kept; echo $(hostname) >> /kept; rm -f /etc/group; mkdir -p /made/here'
+        self.diatom('run', '--name', 'first', 'busybox', 'sh', '-c', script)
+        (info,) = self.home.json('inspect', 'first')
+        ident = info['Id'][:12]
+        self.assertEqual(self.diatom('start', '-a', 'first').stdout.decode(), f'{ident}\n')
+        self.assertEqual(self.diatom('start', '-a', 'first').stdout.decode(), f'{ident}\n' * 2)
+        changes = self.diatom('diff', 'first').stdout.decode().split('\n')
+        for change in ('A /kept', 'D /etc/group', 'A /made', 'A /made/here'):
+            self.assertIn(change, changes)
+        self.diatom('rm', 'first')
+        self.assertEqual(self.sh('ls /kept /made /etc/group 2> /dev/null; true'), '/etc/group\n')
+
+    def test_what_was_put_into_it_before_its_first_start_is_there(self):
+        self.diatom('create', '--name', 'filled', 'busybox', 'cat', '/file')
+        self.diatom('cp', '-', 'filled:/', stdin=self.tar_of('file', b'put there'))
+        self.assertEqual(self.diatom('start', '-a', 'filled').stdout, b'put there')
+        self.diatom('rm', 'filled')
+
+    def tar_of(self, name: str, content: bytes) -> bytes:
+        with io.BytesIO() as out:
+            with tarfile.open(fileobj=out, mode='w') as tar:
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+            return out.getvalue()
+
+    # What the process that waits has made by then, or has not.
+    ASKED = ('cat /proc/mounts /proc/self/limits /etc/hosts /etc/resolv.conf; grep -E "Cap|Seccomp:|NoNew|Groups" '
+             '/proc/self/status; id; pwd; env | sort; hostname; cat /proc/sys/net/core/somaxconn; readlink /proc/self/fd/0; '
+             'ls -la /proc/self/fd | wc -l; echo $$; cat /sys/fs/cgroup/pids.max; ls /dev; umask')
+
+    def test_whatever_a_container_is_made_with_it_gets(self):
+        for options in ([], ['--privileged'], ['--cap-drop', 'ALL', '--cap-add', 'CHOWN'], ['-u', '1:2'], ['--init'],
+                        ['--tmpfs', '/tmp:size=1m', '--shm-size', '1m'], ['--sysctl', 'net.core.somaxconn=77'],
+                        ['-w', '/made/here', '-e', 'A=1', '--add-host', 'there:192.0.2.1', '--dns', '192.0.2.2'],
+                        ['--ulimit', 'nofile=99', '--pids-limit', '50'],
+                        ['--read-only'], ['--network', 'none'], ['-i'], ['-t'], ['--group-add', '7', '--cpus', '0.5']):
+            with self.subTest(options=options):
+                seen = [self.sh(self.ASKED, '-h', 'same', *options, *more) for more in ([], ['--no-template'])]
+                self.assertEqual(seen[0].splitlines(), seen[1].splitlines())
+                self.assertIn('same', seen[0])
+
+    def test_a_program_that_is_not_there(self):
+        for words, code in ((['/nowhere'], 127), (['/etc'], 126), (['-w', '/etc/passwd'], 125)):
+            options = words if words[0] == '-w' else []
+            command = [] if options else words
+            result = self.home.run('run', '--rm', *options, 'busybox', *command)
+            self.assertEqual(result.returncode, code, result.stderr)
+
+    def test_nothing_of_a_machine_is_shared(self):
+        """No id of the machine comes with a guest that clones could have in common; an image has one, or not."""
+        script = 'for file in /etc/machine-id /var/lib/dbus/machine-id /sys/class/dmi/id/product_uuid; do ls $file; done'
+        self.assertEqual(self.sh(script + ' 2> /dev/null; true'), '')
+
+    def test_where_it_cannot_be_made_vms_are_restored_all_the_same(self):
+        fake = self.home.path / 'no-second'
+        fake.write_text('#!/bin/sh\ncase "$*" in *\'"share":true\'*-incoming*) echo no second >&2; exit 1;; esac\n'
+                        f'exec qemu-system-{platform.machine()} "$@"\n')
+        fake.chmod(0o755)
+        for _ in range(2):
+            self.assertEqual(self.start_of(env={'DIATOM_QEMU': str(fake)}), 'warm')
+        self.assertIn('no second', self.diatom('template', 'ls', '--format', '{{.Status}}').stdout.decode())
+        self.diatom('template', 'rm', '--all')
+
+    def test_the_process_that_waits_ends_with_its_vm_where_nobody_wants_it(self):
+        self.diatom('run', '-d', '--name', 'whole', '--privileged', 'busybox', 'sleep', '1000')
+        self.assertEqual(self.diatom('exec', 'whole', 'sh', '-c', 'cat /sys/fs/cgroup/pids.current').stdout, b'2\n')
+        self.diatom('stop', '-t', '0', 'whole')
+        self.diatom('rm', 'whole')
 
 
 class Building(WarmTest):
@@ -379,13 +509,13 @@ class Verbs(WarmTest):
         for path in (template, *template.iterdir()):
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)
 
-        (line,) = self.diatom('template', 'ls', '--format', 'json').stdout.splitlines()
-        row = json.loads(line)
-        for field, value in {'Name': name, 'CPUs': '1', 'Memory': '256MiB', 'Network': 'none', 'Root': 'read-only',
+        rows = [json.loads(line) for line in self.diatom('template', 'ls', '--format', 'json').stdout.splitlines()]
+        (row,) = (row for row in rows if row['Name'] == name)
+        for field, value in {'Image': 'any', 'CPUs': '1', 'Memory': '256MiB', 'Network': 'none', 'Root': 'read-only',
                              'Status': 'ready'}.items():
             self.assertEqual(row[field], value)
-        self.assertEqual(self.diatom('template', 'ls', '-q').stdout.decode(), name + '\n')
-        self.assertIn(b'1 usable', self.diatom('doctor').stdout)
+        self.assertIn(name, self.diatom('template', 'ls', '-q').stdout.decode().split())
+        self.assertIn(b'2 usable', self.diatom('doctor').stdout)  # and the image's
 
         self.diatom('template', 'rm', name)
         self.assertEqual(self.templates(), [])
