@@ -7,7 +7,7 @@ namespace diatom::rootfs {
 
 namespace {
 constexpr size_t block_bytes = 256 << 10;
-constexpr size_t blocks = 4;
+constexpr size_t blocks = 16;
 }  // namespace
 
 ReadAhead::ReadAhead(ByteSource& source) : source_(source) {
