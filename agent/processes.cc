@@ -192,7 +192,7 @@ void Processes::start(StreamId stream, const std::string& id, const std::string&
   wanted.start_stream = stream;
   if (!config) return start_failed(id, wanted, {125, config.error().message});
   if (config->detached) wanted.io.discard_output();
-  ProcessText text{std::move(*config), body};
+  ProcessText text{std::move(*config), id == first_id ? body : ""};
   if (container_) return spawn(id, wanted, text);
   wanted.config = std::move(text);
 }
@@ -202,7 +202,7 @@ std::expected<Spawning, channel::StartFailure> Processes::spawn_first(const Proc
   auto waiting = std::exchange(waiting_, nullptr);
   if (!waiting) return agent::spawn(*container_, wanted.config);
   namespaces_ = waiting->take_namespaces();
-  return waiting->go_on(container_text_, wanted.text, wanted.config);
+  return waiting->go_on(std::exchange(container_text_, ""), wanted.text, wanted.config);
 }
 
 void Processes::spawn(const std::string& id, Process& process, const ProcessText& wanted) {
@@ -292,10 +292,11 @@ void Processes::report(const std::string& id, Process& process) {
 }
 
 bool Processes::all_dead() const {
-  return !waiting_ && std::ranges::all_of(processes_, [](const auto& entry) { return entry.second->pid < 0; });
+  return std::ranges::all_of(processes_, [](const auto& entry) { return entry.second->pid < 0; });
 }
 
 void Processes::kill_all() {
+  waiting_.reset();
   kill_cgroup();
   for (const auto& [id, process] : processes_)
     if (process->pid > 0) ::kill(process->pid, SIGKILL);

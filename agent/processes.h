@@ -38,6 +38,7 @@ class Processes {
   void set_container(channel::ContainerConfig config, std::string text);
   channel::StreamHandlers route(StreamId stream, const std::string& method, std::string_view id, std::string_view rest);
 
+  bool has_container() const { return container_.has_value(); }
   channel::ContainerConfig& container() { return *container_; }  // once there is one
   // Another client takes the place of the one that asked for all this: it will ask for the first process's streams
   // again, and for nothing else.

@@ -76,6 +76,7 @@ channel::StreamHandlers Server::route(StreamId stream, const channel::Request& r
 
 void Server::set_container_up(StreamId stream, const std::string& body) {
   auto config = channel::decode_container_config(body);
+  if (processes_.has_container()) config = fail(Errc::already_exists, "set container up: there is one");
   if (config) processes_.prepare_for(*config);
   auto ready = config ? make_container(*config) : Result<>(std::unexpected(config.error()));
   answer_result(*connection_, stream, ready);
@@ -133,15 +134,16 @@ void Server::set_identity(StreamId stream, const std::string& body) {
     TRY(take_identity(identity.clock_offset_ns, identity.entropy));
     pid_t first = processes_.first();
     if (first < 0) return {};  // it has ended meanwhile: nobody looks any more
-    auto& network = processes_.container().network;
-    if (network && !identity.mac.empty()) {
-      network->mac = identity.mac;
-      TRY(change_mac(*network));
-    }
     if (!identity.entropy.empty()) TRY(change_boot_id(first));
+    channel::ContainerConfig& container = processes_.container();
+    if (container.network && !identity.mac.empty()) {
+      container.network->mac = identity.mac;
+      // The container may have taken its interface away, or called it something else.
+      if (auto changed = change_mac(*container.network); !changed) log(changed.error().message);
+    }
     if (identity.hostname.empty()) return {};
-    TRY(rename_host(first, processes_.container().hostname, identity.hostname));
-    processes_.container().hostname = identity.hostname;
+    TRY(rename_host(first, container.hostname, identity.hostname));
+    container.hostname = identity.hostname;
     return {};
   };
   answer_result(*connection_, stream, take());

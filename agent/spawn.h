@@ -1,5 +1,5 @@
-// Starts processes, and does not wait for them: what a new process goes through before its program runs may take as
-// long as the container makes it take.
+// Starts processes, and does not wait for them (but for one that is made beforehand): what a new process goes through
+// before its program runs may take as long as the container makes it take.
 #pragma once
 
 #include <sys/types.h>

@@ -129,8 +129,8 @@ class DIATOM_API Runtime {
   Runtime& operator=(Runtime&&) noexcept;
   ~Runtime();
 
-  // Makes the container's record and its writable layer; copies nothing of the image. Errors: not_found (the image),
-  // already_exists (the name), invalid_argument names the field.
+  // Makes the container's record; its first start makes its writable layer. Copies nothing of the image. Errors:
+  // not_found (the image), already_exists (the name), invalid_argument names the field.
   Result<CreatedContainer> create(const ContainerSpec& spec);
   // Starts the container's monitor and with it its VM. Returns when the program has been executed, or the reason why
   // not: Errc::start_failed with docker's exit code, engine_unavailable, timeout. One that runs is already_exists.

@@ -75,7 +75,7 @@ struct ContainerConfig {
 // What of that, and of the first process, depends on no container: for a VM that others are restored from.
 struct Preparation {
   ContainerConfig container;
-  std::string program;           // that the image names, as argv[0]; empty: none
+  std::string program;           // that the image names, as argv[0]
   std::vector<std::string> env;  // to find it by
 };
 

@@ -60,6 +60,10 @@ constexpr std::string_view prefix = "upper-";  // of all that were ever made
 // Changes with what format() makes.
 constexpr const char* kind = "journal-32-";
 
+fs::path ready_path(const fs::path& templates, uint64_t bytes) {
+  return templates / (std::string(prefix) + kind + std::to_string(bytes) + ".ext4");
+}
+
 Result<> make_template(const fs::path& ready, uint64_t bytes) {
   TemporaryPath fresh(ready.string() + ".tmp");
   TRY(format(fresh.path(), bytes));
@@ -70,8 +74,17 @@ Result<> make_template(const fs::path& ready, uint64_t bytes) {
 
 }  // namespace
 
+Result<> prepare_upper(const fs::path& templates, uint64_t bytes) {
+  fs::path ready = ready_path(templates, bytes);
+  if (::access(ready.c_str(), R_OK) == 0) return {};
+  TRY(make_directories(templates));
+  FileLock lock = TRY(FileLock::acquire(templates / lock_name));
+  if (::access(ready.c_str(), R_OK) == 0) return {};  // somebody else made it meanwhile
+  return make_template(ready, bytes);
+}
+
 Result<> create_upper(const fs::path& templates, uint64_t bytes, const fs::path& to) {
-  fs::path ready = templates / (std::string(prefix) + kind + std::to_string(bytes) + ".ext4");
+  fs::path ready = ready_path(templates, bytes);
   if (::access(ready.c_str(), R_OK) == 0) {
     auto cloned = platform::clone_file(ready, to);
     if (cloned || ::access(ready.c_str(), R_OK) == 0) return cloned;

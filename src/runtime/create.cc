@@ -49,7 +49,10 @@ Result<CreatedContainer> create_container(store::Store& store, const ContainerSp
 
   TemporaryPath undo(directory);
   FileLock lock = TRY(store.containers().create_directory(record.id));
-  if (origin) TRY(origin->fill(directory));
+  if (origin)
+    TRY(origin->fill(directory));
+  else if (!upper.empty())
+    TRY(rootfs::prepare_upper(store.paths().templates(), spec.disk_bytes));
   {
     auto transaction = TRY(store.begin());
     TRY(store.containers().insert(record));

@@ -1,6 +1,7 @@
 #include "runtime/guest_preparation.h"
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
@@ -15,8 +16,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto deadline = 20s;
+constexpr auto look_again = 100ms;  // whether it is still wanted
 
-Result<> ask_agent(const channel::Preparation& preparation, UniqueFd channel) {
+Result<> ask_agent(const channel::Preparation& preparation, UniqueFd channel, const CancelToken& cancel) {
   auto loop = TRY(EventLoop::create());
   std::optional<Result<>> done;
   auto end = [&](Result<> result) {
@@ -30,7 +32,12 @@ Result<> ask_agent(const channel::Preparation& preparation, UniqueFd channel) {
     agent->quiesce(end);
   });
   loop->after(deadline, [&] { end(fail(Errc::timeout, "prepare a container: the guest does not answer")); });
-  TRY(loop->run());
+  std::function<void()> look = [&] {
+    if (auto wanted = cancel.check(); !wanted) return end(std::move(wanted));
+    loop->after(look_again, look);
+  };
+  look();
+  if (!done) TRY(loop->run());
   return done ? *done : fail(Errc::cancelled, "prepare a container: interrupted");
 }
 
@@ -48,9 +55,8 @@ vm::GuestPreparation prepare_guest(const channel::ContainerConfig& container, co
   preparation.env = plan_env(ContainerSpec(), image.defaults, "");
   return {.name = image.id,
           .text = channel::encode(preparation),
-          .run = [preparation](UniqueFd channel, const CancelToken& cancel) -> Result<> {
-            TRY(cancel.check());
-            return ask_agent(preparation, std::move(channel));
+          .run = [preparation](UniqueFd channel, const CancelToken& cancel) {
+            return ask_agent(preparation, std::move(channel), cancel);
           }};
 }
 

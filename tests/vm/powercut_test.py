@@ -19,7 +19,7 @@ class PowerCut(CrashTest):
         self.cuts = self.home.path / 'cuts'
         self.cuts.mkdir()
         self.addCleanup(shutil.rmtree, self.cuts, True)
-        self.addCleanup(self.home.run, 'rm', '-f', 'lasting', 'short')
+        self.addCleanup(self.home.run, 'rm', '-f', 'lasting', 'short', 'passing')
         self.traced = {'LD_PRELOAD': str(SHIM), 'POWER_CUT': str(self.cuts)}
 
     def taken(self) -> int:
@@ -48,6 +48,7 @@ class PowerCut(CrashTest):
             reported.append([self.taken() - 1, name, outcome])
         did('lasting', ('exited', 137), 'run', '-d', '--name', 'lasting', 'busybox', 'sleep', '1000')
         did('short', ('exited', 5), 'run', '--name', 'short', 'busybox', 'sh', '-c', 'exit 5', code=5)
+        self.diatom('run', '--rm', '--name', 'passing', 'busybox', 'true', env=self.traced)
         until = self.taken()
         self.diatom('rm', 'short', env=self.traced)
         did('lasting', ('exited', 137), 'stop', '-t', '0', 'lasting')
@@ -55,6 +56,7 @@ class PowerCut(CrashTest):
         self.assertGreater(total, 6)
         for number in range(total):
             found = self.look(number)
+            self.assertNotIn('passing', found, f'cut {number} of {total}: it goes with its end, whatever that was')
             for since, name, outcome in reported:
                 if number >= since and (name != 'short' or number < until):
                     self.assertEqual(found.get(name), outcome, f'{name} in cut {number} of {total}')

@@ -1,9 +1,9 @@
 #include "vm/qemu/qemu_engine.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <ranges>
@@ -147,6 +147,15 @@ Result<> check_path(const fs::path& path) {
               "set DIATOM_HOME to a folder whose name is UTF-8");
 }
 
+Result<> check_paths(const MachineSpec& spec) {
+  TRY(check_path(spec.templates));
+  for (const Disk& disk : spec.disks) {
+    TRY(check_path(vmdk_path(spec, disk)));
+    for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
+  }
+  return {};
+}
+
 // "QEMU emulator version 7.2.22 (Debian …)" -> "7.2.22"
 std::string version_of(const std::string& words) {
   constexpr std::string_view before = "version ";
@@ -219,10 +228,10 @@ Result<GuestKernel> QemuEngine::find_kernel(const fs::path& cache) const { retur
 
 std::function<Result<>(const CancelToken&)> QemuEngine::preparation(const MachineSpec& given) const {
   MachineSpec spec = with_disk_sizes(given);
+  if (!check_paths(spec)) return nullptr;  // boot() says so
   auto target = find_target();
   auto wanted = target ? find_templates(*target, spec) : std::vector<Template>();
-  if (wanted.empty() || wanted.front().is_settled()) return nullptr;
-  if (wanted.back().has_failed()) return nullptr;  // and the others need it
+  if (wanted.empty() || wanted.front().is_whole() || std::ranges::all_of(wanted, &Template::is_settled)) return nullptr;
   return [target = std::move(*target), wanted = std::move(wanted), spec](const CancelToken& cancel) -> Result<> {
     for (const Template& each : std::views::reverse(wanted)) {
       TRY(each.build(target, spec, cancel));
@@ -238,10 +247,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& given) {
   if (spec.host_sockets)
     return fail(Errc::unsupported, "use network \"tsi\": QEMU has no such thing", "use --engine krun, or leave it out");
   if (spec.gpu) return fail(Errc::unsupported, "use a GPU: QEMU gives none to a VM here", "use --engine krun");
-  for (const Disk& disk : spec.disks) {
-    TRY(check_path(vmdk_path(spec, disk)));
-    for (const DiskExtent& extent : disk.extents) TRY(check_path(extent.path));
-  }
+  TRY(check_paths(spec));
   TRY(write_vmdk_descriptors(spec));
   if (!spec.saved.empty()) {
     SavedFiles files = TRY(open_saved_machine(target, spec));

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -18,8 +20,6 @@
 namespace diatom::vm {
 
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr size_t start_digits = 8;
 constexpr size_t shape_digits = 8;
@@ -35,6 +35,15 @@ Result<std::string> identity(const fs::path& path) {
   if (::stat(path.c_str(), &status) < 0) return fail_errno("look at " + path.string());
   timespec changed = platform::changed_at(status);
   return fmt::format("{}:{}:{}.{:09}\n", path.string(), status.st_size, changed.tv_sec, changed.tv_nsec);
+}
+
+// Of an image's file, whose links come and go.
+Result<std::string> content_identity(const fs::path& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) < 0) return fail_errno("look at " + path.string());
+  timespec modified = platform::modified_at(status);
+  return fmt::format("{}:{}:{}:{}.{:09}\n", path.string(), status.st_ino, status.st_size, modified.tv_sec,
+                     modified.tv_nsec);
 }
 
 TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
@@ -154,7 +163,7 @@ Result<std::string> prepared_key(const QemuTarget& target, const MachineSpec& sp
   std::string text = TRY(template_key(target, spec)) + "\n" + spec.preparation->text + "\n";
   for (const Disk& disk : spec.disks)
     for (const DiskExtent& extent : disk.extents)
-      if (disk.read_only) text += TRY(identity(extent.path));
+      if (disk.read_only) text += TRY(content_identity(extent.path));
   return sha256_hex(text);
 }
 
@@ -175,11 +184,11 @@ Result<std::vector<Template>> Template::find(const QemuTarget& target, const Mac
   return found;
 }
 
-bool Template::is_settled() const { return open_template(folder_) || has_failed(); }
+bool Template::is_whole() const { return open_template(folder_).has_value(); }
 
 bool Template::has_failed() const {
   auto failure = find_failure(folder_);
-  return failure && wall_clock_ns() < failure->retry_ns && !open_template(folder_);
+  return failure && wall_clock_ns() < failure->retry_ns && !is_whole();
 }
 
 std::optional<Template::Opened> Template::open() const {
@@ -188,8 +197,9 @@ std::optional<Template::Opened> Template::open() const {
   ::utimensat(AT_FDCWD, folder_.c_str(), nullptr, 0);  // when it was used
   MakeDisk make_disk = format_disk;
   if (!base_.empty())
-    make_disk = [folder = folder_](const Disk& disk, const fs::path& to) {
-      return platform::clone_file(template_disk(folder, disk.serial), to);
+    make_disk = [disks = std::make_shared<std::map<std::string, UniqueFd>>(std::move(files->disks))](
+                    const Disk& disk, const fs::path& to) {
+      return platform::clone_file(path_of((*disks)[disk.serial]), to);
     };
   return Opened{std::move(files->state), std::move(files->memory), std::move(make_disk),
                 base_.empty() ? QemuTemplate::restored : QemuTemplate::copied};
@@ -238,7 +248,7 @@ void Template::make_room() const {
   std::string_view start = std::string_view(own).substr(0, template_prefix.size() + start_digits);
   std::vector<fs::path> others;
   for (const auto& name : template_names(templates).value_or(std::vector<std::string>())) {
-    if (name == own) continue;
+    if (name == own || name == base_.filename()) continue;
     if (!name.starts_with(start) || name.compare(0, kin_, own, 0, kin_) == 0) [[maybe_unused]]
       auto ignored = try_remove(templates / name);
     else

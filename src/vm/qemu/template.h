@@ -36,8 +36,8 @@ class Template {
   // VM whose disks are new. Nothing is looked at. Empty: nobody knows which run of the host's kernel this is.
   static Result<std::vector<Template>> find(const QemuTarget& target, const MachineSpec& spec);
 
-  // The files are there, whole, and of this run of the host's; or has_failed().
-  bool is_settled() const;
+  bool is_whole() const;  // the files are there, and of this run of the host's
+  bool is_settled() const { return is_whole() || has_failed(); }
   bool has_failed() const;  // it is not there, and could not be made a moment ago
   // Boots the VM and saves it, unless somebody else has done so by now: whoever comes meanwhile waits. A failure is
   // remembered for a while, which doubles with each: the VMs boot as if there were no templates.

@@ -51,16 +51,15 @@ std::optional<Json> describe(int fd) {
 
 // What must be as it was when the template was made. The memory is too much to be hashed at each start; but what has
 // been written to has another time, which nobody can set.
-std::optional<Json> describe(const fs::path& folder, const TemplateFiles& files) {
+std::optional<Json> describe(const TemplateFiles& files) {
   auto memory = describe(files.memory.get());
   auto state = describe(files.state.get());
   if (!memory || !state || (*state)["bytes"] > most_state) return std::nullopt;
   std::string content((*state)["bytes"].get<size_t>(), '\0');
   if (!pread_all(files.state.get(), std::as_writable_bytes(std::span(content)), 0)) return std::nullopt;
   Json disks = Json::object();
-  for (const std::string& serial : files.disks) {
-    auto disk = open_own(template_disk(folder, serial));
-    auto described = disk ? describe(disk->get()) : std::nullopt;
+  for (const auto& [serial, disk] : files.disks) {
+    auto described = describe(disk.get());
     if (!described) return std::nullopt;
     disks[serial] = *described;
   }
@@ -101,6 +100,12 @@ bool is_set(const Json& object, const char* name) {
   return found != object.end() && *found == true;
 }
 
+Result<std::map<std::string, UniqueFd>> open_disks(const fs::path& folder, const std::vector<std::string>& serials) {
+  std::map<std::string, UniqueFd> disks;
+  for (const std::string& serial : serials) disks[serial] = TRY(open_own(template_disk(folder, serial)));
+  return disks;
+}
+
 // Their names are no paths.
 std::vector<std::string> disks_of(const Json& files) {
   std::vector<std::string> serials;
@@ -136,6 +141,7 @@ TemplateRecord decode(const Json& object) {
 fs::path template_memory(const fs::path& folder) { return folder / "memory"; }
 fs::path template_state(const fs::path& folder) { return folder / "state"; }
 fs::path template_disk(const fs::path& folder, const std::string& serial) { return folder / ("disk-" + serial); }
+fs::path path_of(const UniqueFd& file) { return "/dev/fd/" + std::to_string(file.get()); }
 fs::path template_lock(const fs::path& folder) { return folder.string() + ".lock"; }
 fs::path template_failure(const fs::path& folder) { return folder.string() + ".failed"; }
 
@@ -146,17 +152,22 @@ std::optional<TemplateFiles> open_template(const fs::path& folder) {
   auto state = open_own(template_state(folder));
   if (!memory || !state) return std::nullopt;
   TemplateDocument document = parse_template_document(read_own(record_path(folder)));
-  TemplateFiles files{std::move(*memory), std::move(*state), std::move(document.record), disks_of(document.files)};
-  auto found = describe(folder, files);
+  auto disks = open_disks(folder, disks_of(document.files));
+  if (!disks) return std::nullopt;
+  TemplateFiles files{std::move(*memory), std::move(*state), std::move(document.record), std::move(*disks)};
+  auto found = describe(files);
   if (!found || document.files != *found) return std::nullopt;
   return files;
 }
 
 Result<> record_template(const fs::path& folder, const TemplateRecord& record, const std::vector<std::string>& disks) {
-  TemplateFiles files{TRY(open_own(template_memory(folder))), TRY(open_own(template_state(folder))), {}, disks};
+  TemplateFiles files{TRY(open_own(template_memory(folder))),
+                      TRY(open_own(template_state(folder))),
+                      {},
+                      TRY(open_disks(folder, disks))};
   // From now on nobody writes to it; a mapping's writes set its time at some time of their own.
   if (::futimens(files.memory.get(), nullptr) < 0) return fail_errno("set time of " + template_memory(folder).string());
-  auto description = describe(folder, files);
+  auto description = describe(files);
   if (!description)
     return fail(Errc::internal, "record template " + folder.string() + ": its files are not as they were made");
   return replace_file(record_path(folder), print_template_document({record, std::move(*description)}));

@@ -1,6 +1,7 @@
 // What a template is on the disk, whoever made it, and whether it is still what was made (docs/warm-start.md).
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -22,12 +23,15 @@ fs::path template_disk(const fs::path& folder, const std::string& serial);
 fs::path template_lock(const fs::path& folder);     // held by who makes it
 fs::path template_failure(const fs::path& folder);  // why it could not be made
 
+// What was looked at is what is used, whatever has its name by then.
 struct TemplateFiles {
   UniqueFd memory;
   UniqueFd state;
-  TemplateRecord record;           // without its name, its use, what it takes and what has failed
-  std::vector<std::string> disks;  // the serials of those that it has written to: template_disk()
+  TemplateRecord record;                  // without its name, its use, what it takes and what has failed
+  std::map<std::string, UniqueFd> disks;  // that it has written to, by serial
 };
+// For clone_file(): that very file.
+fs::path path_of(const UniqueFd& file);
 // Empty, where anything is not as it was when it was recorded: another's, open to others, or written to since.
 std::optional<TemplateFiles> open_template(const fs::path& folder);
 // The last that is done to a new one.

@@ -37,7 +37,7 @@ Result<bool> agent_has_come(const Json& data) {
 
 // In, or out.
 Result<bool> has_migrated(const Json& data) {
-  if (has(data, "status", "failed")) return fail(Errc::start_failed, "save VM: QEMU has failed to");
+  if (has(data, "status", "failed")) return fail(Errc::start_failed, "migrate VM: QEMU has failed to");
   return has(data, "status", "completed");
 }
 
@@ -61,7 +61,11 @@ class Vm {
   }
 
   // Ours stays open: the guest is told when nobody is at the other end any more.
-  UniqueFd channel() const { return UniqueFd(::fcntl(channel_.get(), F_DUPFD_CLOEXEC, 0)); }
+  Result<UniqueFd> channel() const {
+    UniqueFd copy(::fcntl(channel_.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno("speak to the agent");
+    return copy;
+  }
 
   Result<> save(const UniqueFd& state) {
     TRY(qmp_.give("state", state.get()));
@@ -130,7 +134,7 @@ Result<> save_prepared_vm(const fs::path& folder, const fs::path& base, const Qe
                           const MachineSpec& spec, const CancelToken& cancel) {
   auto files = open_template(base);
   if (!files) return fail(Errc::start_failed, "make template: " + base.string() + " is not there to go on from");
-  TRY(platform::clone_file(template_memory(base), template_memory(folder)));
+  TRY(platform::clone_file(path_of(files->memory), template_memory(folder)));
   TRY(make_new_disks(spec));
   TRY(write_vmdk_descriptors(spec));
   UniqueFd memory = TRY(open_file(template_memory(folder), O_RDWR));
@@ -139,7 +143,8 @@ Result<> save_prepared_vm(const fs::path& folder, const fs::path& base, const Qe
                           {{memory.get(), qemu_memory_fd}, {files->state.get(), qemu_state_fd}}, cancel));
   auto saved = [&]() -> Result<> {
     TRY(vm->go_on_from_state());
-    TRY(spec.preparation->run(vm->channel(), cancel));
+    UniqueFd channel = TRY(vm->channel());
+    TRY(spec.preparation->run(std::move(channel), cancel));
     TRY(vm->save(template_state(folder)));
     return vm->end();
   }();

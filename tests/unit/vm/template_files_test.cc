@@ -48,7 +48,9 @@ TEST(TemplateFiles, AreOpenedAsTheyWereRecorded) {
   EXPECT_EQ(files->record.kernel, "6.1");
   EXPECT_EQ(files->record.created_ns, 5);
   EXPECT_EQ(files->record.image, "sha256:1");
-  EXPECT_EQ(files->disks, std::vector<std::string>{"upper"});
+  EXPECT_EQ(files->disks.size(), 1U);
+  ASSERT_TRUE(files->disks["upper"]);
+  EXPECT_EQ(read_file(path_of(files->disks["upper"])).value(), "disk");
 }
 
 TEST(TemplateFiles, AreNotOpenedWhereAnythingIsNotAsItWas) {
