@@ -47,15 +47,16 @@ class Vm {
   static Result<std::unique_ptr<Vm>> start(const fs::path& folder, std::vector<std::string> argv,
                                            const std::vector<std::pair<int, int>>& fds, const CancelToken& cancel) {
     QemuProcess process = TRY(start_qemu(std::move(argv), folder / "vmm.log", fds));
-    std::unique_ptr<Vm> vm(new Vm(folder, std::move(process), cancel));
-    TRY(vm->qmp_.send("qmp_capabilities", Json::object()));
-    TRY(vm->qmp_.send("migrate-set-capabilities", qemu_template_capabilities()));
-    return vm;
+    return std::unique_ptr<Vm>(new Vm(folder, std::move(process), cancel));
   }
 
-  Result<> boot() { return qmp_.await_event("VSERPORT_CHANGE", agent_has_come); }
+  Result<> boot() {
+    TRY(begin());
+    return qmp_.await_event("VSERPORT_CHANGE", agent_has_come);
+  }
 
   Result<> go_on_from_state() {
+    TRY(begin());
     TRY(qmp_.send("migrate-incoming", {{"uri", fmt::format("fd:{}", qemu_state_fd)}}));
     return qmp_.await_event("MIGRATION", has_migrated);
   }
@@ -100,6 +101,11 @@ class Vm {
   }
 
  private:
+  Result<> begin() {
+    TRY(qmp_.send("qmp_capabilities", Json::object()));
+    return qmp_.send("migrate-set-capabilities", qemu_template_capabilities());
+  }
+
   Vm(const fs::path& folder, QemuProcess process, const CancelToken& cancel)
       : folder_(folder),
         child_(std::move(process.child)),
