@@ -176,14 +176,9 @@ Result<std::unique_ptr<Connection>> Connection::open(EventLoop& loop, UniqueFd f
                                                      std::function<void(Error)> on_lost) {
   std::unique_ptr<Connection> connection(
       new Connection(loop, std::move(fd), role, std::move(on_request), std::move(on_lost)));
-  TRY(connection->begin());
+  connection->session_ = TRY(connection->make_session());
   if (connection->fd_) TRY(connection->attach(std::move(connection->fd_)));
   return connection;
-}
-
-Result<> Connection::begin() {
-  session_ = TRY(make_session());
-  return {};
 }
 
 Result<Connection::Session> Connection::make_session() {

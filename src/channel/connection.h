@@ -121,7 +121,6 @@ class Connection {
 
   Connection(EventLoop& loop, UniqueFd fd, Role role, RequestHandler on_request, std::function<void(Error)> on_lost);
   using Session = std::unique_ptr<nghttp2_session, FreeSession>;
-  Result<> begin();
   Result<Session> make_session();
   void renew();
   Stream* find(StreamId id);

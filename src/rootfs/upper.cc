@@ -85,14 +85,10 @@ Result<> prepare_upper(const fs::path& templates, uint64_t bytes) {
 
 Result<> create_upper(const fs::path& templates, uint64_t bytes, const fs::path& to) {
   fs::path ready = ready_path(templates, bytes);
-  if (::access(ready.c_str(), R_OK) == 0) {
-    auto cloned = platform::clone_file(ready, to);
-    if (cloned || ::access(ready.c_str(), R_OK) == 0) return cloned;
-    // It was pruned between the two.
-  }
-  TRY(make_directories(templates));
-  FileLock lock = TRY(FileLock::acquire(templates / lock_name));
-  if (::access(ready.c_str(), R_OK) != 0) TRY(make_template(ready, bytes));  // nobody else made it meanwhile
+  TRY(prepare_upper(templates, bytes));
+  auto cloned = platform::clone_file(ready, to);
+  if (cloned || ::access(ready.c_str(), R_OK) == 0) return cloned;
+  TRY(prepare_upper(templates, bytes));  // it was pruned between the two
   return platform::clone_file(ready, to);
 }
 

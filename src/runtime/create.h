@@ -17,8 +17,8 @@ struct Origin {
   std::function<Result<>(const std::filesystem::path& directory)> fill;  // makes "upper.ext4" and what else there is
 };
 
-// The container's folder and its record: nothing runs, and nothing of the image is copied. A
-// failure leaves nothing behind.
+// The container's folder and its record: nothing runs, and nothing of the image is copied. A failure leaves nothing
+// behind.
 Result<CreatedContainer> create_container(store::Store& store, const ContainerSpec& spec,
                                           const std::optional<Origin>& origin = std::nullopt);
 

@@ -34,7 +34,6 @@ Result<TaskPlan> plan_maintenance(store::Store& store, const store::ContainerRec
                                   .upper = asked.read_only ? fs::path() : upper,
                                   .format_upper = upper_formatter(store, asked.disk_bytes)}));
   plan.task.has_program = false;
-  plan.task.machine.preparation.reset();  // there will be no first process
   return std::move(plan.task);
 }
 

@@ -9,7 +9,6 @@
 #include "net/port_mapping.h"
 #include "net/resolver.h"
 #include "oci/environment.h"
-#include "runtime/guest_preparation.h"
 #include "runtime/signals.h"
 
 namespace diatom {
@@ -253,8 +252,6 @@ Result<Plan> plan_container(const PlanInput& input) {
                              .read_only = false,
                              .ephemeral = spec.auto_remove,
                              .format = input.format_upper});
-  if (!machine.templates.empty() && !input.image.root_device.empty())
-    machine.preparation = prepare_guest(container, input.image);
   plan.task.keep_disk = !spec.auto_remove && !input.upper.empty();
 
   const std::string& stop_signal = !spec.stop_signal.empty() ? spec.stop_signal : input.image.defaults.stop_signal;

@@ -6,6 +6,7 @@
 #include "base/cancel.h"
 #include "image/resolve.h"
 #include "runtime/create.h"
+#include "runtime/guest_preparation.h"
 #include "runtime/plan.h"
 #include "store/store.h"
 #include "vm/engine.h"
@@ -76,7 +77,8 @@ Result<TemplateInfo> Templates::build(const ContainerSpec& spec) {
                                   .upper = spec.read_only ? fs::path() : nowhere,
                                   .format_upper = upper_formatter(*store, spec.disk_bytes),
                                   .max_vcpus = engine.availability.max_vcpus}));
-  const vm::MachineSpec& machine = plan.task.machine;
+  vm::MachineSpec& machine = plan.task.machine;
+  if (!spec.image.empty()) machine.preparation = prepare_guest(plan.task.container, image);
   uint64_t upper_bytes = spec.read_only ? 0 : spec.disk_bytes;
   TRY(vm::forget_template_failures(machine.templates));
   if (auto prepare = engine.engine->preparation(machine)) TRY(prepare(impl_->cancel));

@@ -13,6 +13,7 @@
 #include "runtime/container_events.h"
 #include "runtime/create.h"
 #include "runtime/gpu_lock.h"
+#include "runtime/guest_preparation.h"
 #include "runtime/spec_record.h"
 #include "runtime/stages.h"
 
@@ -169,6 +170,7 @@ Result<> Monitor::plan_run() {
                               .max_vcpus = engine.availability.max_vcpus,
                               .ports = ports,
                               .host_resolv_conf = read_file("/etc/resolv.conf", 64 << 10).value_or("")}));
+  plan_.task.machine.preparation = prepare_guest(plan_.task.container, image);
   TRY(plan_going_on());
   if (size_) std::tie(plan_.task.process.rows, plan_.task.process.cols) = *size_;
   if (const auto& network = plan_.task.container.network) record_.address = network->address;

@@ -256,10 +256,7 @@ Result<std::unique_ptr<Machine>> QemuEngine::boot(const MachineSpec& given) {
   for (Template& wanted : find_templates(target, spec)) {
     auto opened = wanted.open();
     if (!opened) continue;
-    if (auto made = make_new_disks(spec, opened->make_disk); !made) {
-      if (!wanted.open()) continue;  // somebody has removed it
-      return std::unexpected(made.error());
-    }
+    TRY(make_new_disks(spec, opened->make_disk));
     return restore(target, spec, opened->use, opened->state, {std::move(wanted), std::move(opened->memory)});
   }
   TRY(make_new_disks(spec));

@@ -30,20 +30,11 @@ constexpr size_t most_templates = 16;  // some 110 MiB each: the one that was us
 constexpr uint64_t booted_bytes = 256ULL << 20;
 constexpr uint64_t memory_per_book = 32;
 
-Result<std::string> identity(const fs::path& path) {
+Result<std::string> identity(const fs::path& path, timespec (*time_of)(const struct stat&)) {
   struct stat status{};
   if (::stat(path.c_str(), &status) < 0) return fail_errno("look at " + path.string());
-  timespec changed = platform::changed_at(status);
-  return fmt::format("{}:{}:{}.{:09}\n", path.string(), status.st_size, changed.tv_sec, changed.tv_nsec);
-}
-
-// Of an image's file, whose links come and go.
-Result<std::string> content_identity(const fs::path& path) {
-  struct stat status{};
-  if (::stat(path.c_str(), &status) < 0) return fail_errno("look at " + path.string());
-  timespec modified = platform::modified_at(status);
-  return fmt::format("{}:{}:{}:{}.{:09}\n", path.string(), status.st_ino, status.st_size, modified.tv_sec,
-                     modified.tv_nsec);
+  timespec time = time_of(status);
+  return fmt::format("{}:{}:{}:{}.{:09}\n", path.string(), status.st_ino, status.st_size, time.tv_sec, time.tv_nsec);
 }
 
 TemplateRecord describe(const QemuTarget& target, const MachineSpec& spec) {
@@ -155,7 +146,7 @@ Result<std::string> template_key(const QemuTarget& target, const MachineSpec& sp
   for (const auto& word : qemu_command_line(measured, template_spec(spec), use)) text += word + "\n";
   for (const fs::path& path :
        {fs::path(target.program), spec.kernel.image, spec.kernel.initramfs, spec.kernel.agent_disk})
-    if (!path.empty()) text += TRY(identity(path));
+    if (!path.empty()) text += TRY(identity(path, platform::changed_at));
   return sha256_hex(text);
 }
 
@@ -163,7 +154,7 @@ Result<std::string> prepared_key(const QemuTarget& target, const MachineSpec& sp
   std::string text = TRY(template_key(target, spec)) + "\n" + spec.preparation->text + "\n";
   for (const Disk& disk : spec.disks)
     for (const DiskExtent& extent : disk.extents)
-      if (disk.read_only) text += TRY(content_identity(extent.path));
+      if (disk.read_only) text += TRY(identity(extent.path, platform::modified_at));  // its links come and go
   return sha256_hex(text);
 }
 

@@ -136,22 +136,6 @@ TEST_F(PlanTest, KeepsNoDiskThatNobodyWillRead) {
   EXPECT_EQ(good().task.machine.disks.size(), 1U);
 }
 
-TEST_F(PlanTest, PreparesAGuestForAnyContainerOfTheImage) {
-  image_.defaults.entrypoint = {"/start"};
-  vm::GuestPreparation first = good().task.machine.preparation.value();
-  EXPECT_EQ(first.name, "sha256:1");
-  EXPECT_THAT(first.text, HasSubstr("/start"));
-  spec_.args = {"other"};
-  spec_.hostname = "other";
-  spec_.privileged = true;
-  spec_.env = {"A=1"};
-  EXPECT_EQ(good().task.machine.preparation.value().text, first.text);
-  spec_.network = "none";
-  EXPECT_NE(good().task.machine.preparation.value().text, first.text);
-  spec_.no_template = true;
-  EXPECT_FALSE(good().task.machine.preparation);
-}
-
 TEST_F(PlanTest, LayersTheEnvironmentAsDockerDoes) {
   image_.defaults.env = {"PATH=/image", "A=image", "B=image", "EMPTY="};
   spec_.env = {"A=spec", "HOSTNAME=other", "C=with=equals", "A=last"};

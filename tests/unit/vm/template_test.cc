@@ -49,9 +49,24 @@ TEST(TemplateKey, IsTheSameForAllThatOneTemplateCanStandFor) {
   EXPECT_EQ(files.key(), key);
 }
 
+template <class T>
+struct Change {
+  const char* what;
+  void (*make)(T&);
+};
+
+template <class T>
+void expect_another_key(std::initializer_list<Change<T>> changes) {
+  for (const auto& [what, change] : changes) {
+    T files;
+    std::string before = files.key();
+    change(files);
+    EXPECT_NE(files.key(), before) << what;
+  }
+}
+
 TEST(TemplateKey, IsAnotherForWhateverMakesAnotherVm) {
-  using Change = void (*)(Files&);
-  const std::pair<const char*, Change> changes[] = {
+  expect_another_key<Files>({
       {"vcpus", [](Files& it) { it.spec.vcpus = 2; }},
       {"memory", [](Files& it) { it.spec.memory_bytes <<= 1; }},
       {"network", [](Files& it) { it.spec.network.reset(); }},
@@ -74,13 +89,7 @@ TEST(TemplateKey, IsAnotherForWhateverMakesAnotherVm) {
          it.spec.kernel.initramfs.clear();
          it.spec.kernel.agent_disk = it.scratch / "agent";
        }},
-  };
-  for (const auto& [what, change] : changes) {
-    Files files;
-    std::string before = files.key();
-    change(files);
-    EXPECT_NE(files.key(), before) << what;
-  }
+  });
 }
 
 TEST(TemplateKey, IsNoneWhereAFileIsMissing) {
@@ -97,35 +106,28 @@ struct Prepared : Files {
     spec.disks[1].format = [](const fs::path&) { return Result<>(); };
     spec.preparation = GuestPreparation{"sha256:1", "text", {}};
   }
-  std::string prepared() const { return prepared_key(target, spec).value_or(""); }
+  std::string key() const { return prepared_key(target, spec).value_or(""); }
 };
 
 TEST(PreparedKey, IsTheSameForAllContainersOfAnImage) {
   Prepared files;
-  std::string key = files.prepared();
+  std::string key = files.key();
   EXPECT_EQ(key.size(), 64U);
-  EXPECT_NE(key, files.key());
+  EXPECT_NE(key, files.Files::key());
   files.spec.disks[1].extents[0].path = "/c/b";
   files.spec.disks[1].ephemeral = true;
   files.spec.id = "b";
   files.spec.network->mac = "02:bb:bb:bb:bb:bb";
-  EXPECT_EQ(files.prepared(), key);
+  EXPECT_EQ(files.key(), key);
 }
 
 TEST(PreparedKey, IsAnotherForAnotherImageOrPreparation) {
-  using Change = void (*)(Prepared&);
-  const std::pair<const char*, Change> changes[] = {
+  expect_another_key<Prepared>({
       {"what the template itself depends on", [](Prepared& it) { it.write("qemu", "12"); }},
       {"the image's file", [](Prepared& it) { it.write("image", "j"); }},
       {"another file of it", [](Prepared& it) { it.spec.disks[0].extents.push_back({it.scratch / "kernel", 512}); }},
       {"what is prepared", [](Prepared& it) { it.spec.preparation->text = "other"; }},
-  };
-  for (const auto& [what, change] : changes) {
-    Prepared files;
-    std::string before = files.prepared();
-    change(files);
-    EXPECT_NE(files.prepared(), before) << what;
-  }
+  });
 }
 
 TEST(PreparedTemplate, IsForAVmWhoseDisksAreNew) {
