@@ -15,7 +15,8 @@ constexpr size_t most_output = 1 << 20;
 // Empty for damage. Ends early at the bound, where both ways of reading have the same.
 std::optional<std::string> read_all(std::string_view blob, size_t piece, size_t block_bytes) {
   diatom::fuzz::MemorySource source(blob, piece);
-  auto inflated = diatom::rootfs::inflate(source);
+  diatom::rootfs::Blocks blocks(source);
+  auto inflated = diatom::rootfs::inflate(blocks);
   if (!inflated) return std::nullopt;
   std::string out;
   std::vector<std::byte> block(block_bytes);

@@ -121,7 +121,8 @@ class Tar final : public Archive {
     TRY(rootfs::load_libarchive());
     auto tar = std::make_unique<Tar>();
     FileSource file(fd, cancel);
-    auto inflated = TRY(rootfs::inflate(file));
+    rootfs::Blocks blocks(file);
+    auto inflated = TRY(rootfs::inflate(blocks));
     rootfs::LayerLimits limits = TRY(layer_limits());
     Bounded bounded(*inflated, limits.max_bytes);
     auto result = tar->ingest(bounded, paths);

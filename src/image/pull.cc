@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -24,6 +25,8 @@ namespace {
 using Phase = TransferProgress::Phase;
 
 constexpr unsigned deepest_index = 4;
+// Somebody looks at how far it has come.
+constexpr std::chrono::milliseconds patience_for_whole{100};
 constexpr uint64_t largest_document = 4 << 20;  // distribution-spec, "Pushing Manifests"
 
 std::string short_id(const oci::Digest& digest) { return digest.hex().substr(0, 12); }
@@ -42,8 +45,15 @@ class RemoteLayer final : public LayerSource {
     return std::unique_ptr<LayerSource>(new RemoteLayer(std::move(source), std::move(writer), blob, progress));
   }
 
+  // As much as there is room for, which the file system takes at less cost; unless the line is slow.
   Result<size_t> read(std::span<std::byte> out) override {
-    size_t got = TRY(source_->read(out));
+    size_t got = 0;
+    auto deadline = std::chrono::steady_clock::now() + patience_for_whole;
+    do {
+      size_t part = TRY(source_->read(out.subspan(got)));
+      if (part == 0) break;
+      got += part;
+    } while (got < out.size() && std::chrono::steady_clock::now() < deadline);
     TRY(writer_.write(out.first(got)));
     done_ += got;
     progress_.bytes(id_, Phase::downloading, done_, blob_.size);
@@ -138,6 +148,7 @@ class Puller {
     ManifestDocument document = TRY(choose(top, 0));
     oci::Manifest manifest = TRY(oci::parse_manifest(document.bytes));
     TRY(check_layer_types(document.digest.text(), manifest));
+    TRY(store::put_blob(store_.paths(), document.bytes));
     PulledImage result{manifest.config.digest.text(), reference_.familiar(), top.digest.text(), false};
 
     store::ImageRecord record;
@@ -153,7 +164,6 @@ class Puller {
       record.manifest = document.digest.hex();
       record.loaded_ns = wall_clock_ns();
     }
-    TRY(store::put_blob(store_.paths(), document.bytes));
     record.tags.clear();
     if (reference_.digest.empty()) record.tags = {reference_.canonical()};
     record.digests = {{reference_.name(), top.digest.hex()}};

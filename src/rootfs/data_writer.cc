@@ -19,12 +19,20 @@ constexpr uint64_t data_begin = first_data_block * block_size;
 }  // namespace
 
 DataWriter::DataWriter(int fd)
-    : fd_(fd), buffer_(buffer_bytes), flushed_(data_begin), written_back_(data_begin), file_begin_(data_begin) {}
+    : fd_(fd),
+      buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)),
+      flushed_(data_begin),
+      written_back_(data_begin),
+      file_begin_(data_begin) {}
 
 uint64_t DataWriter::next_block() const { return file_begin_ / block_size; }
 
+// A write ends where a multiple of the buffer's size does: the file system takes memory for the file in pieces that are
+// as large as what comes at once, and aligned to that.
+size_t DataWriter::room() const { return buffer_bytes - flushed_ % buffer_bytes - used_; }
+
 Result<> DataWriter::flush() {
-  TRY(pwrite_all(fd_, std::span(buffer_).first(used_), flushed_));
+  TRY(pwrite_all(fd_, std::span(buffer_.get(), used_), flushed_));
   moved_to(flushed_ + used_);
   used_ = 0;
   return {};
@@ -47,11 +55,11 @@ Result<> DataWriter::skip_to(uint64_t position) {
   }
   filled_ += gap;
   while (gap > 0) {
-    if (used_ == buffer_.size()) TRY(flush());
-    size_t part = std::min<size_t>(gap, buffer_.size() - used_);
-    std::memset(buffer_.data() + used_, 0, part);
+    size_t part = std::min<size_t>(gap, room());
+    std::memset(buffer_.get() + used_, 0, part);
     used_ += part;
     gap -= part;
+    if (room() == 0) TRY(flush());
   }
   return {};
 }
@@ -61,16 +69,11 @@ Result<> DataWriter::write(uint64_t offset, std::span<const std::byte> data) {
     return fail(Errc::invalid_argument, "a sparse file whose parts are out of order");
   TRY(skip_to(file_begin_ + offset));
   while (!data.empty()) {
-    if (used_ == 0 && data.size() >= buffer_.size()) {  // large: straight from the caller's memory
-      TRY(pwrite_all(fd_, data, flushed_));
-      moved_to(flushed_ + data.size());
-      return {};
-    }
-    size_t part = std::min(data.size(), buffer_.size() - used_);
-    std::memcpy(buffer_.data() + used_, data.data(), part);
+    size_t part = std::min(data.size(), room());
+    std::memcpy(buffer_.get() + used_, data.data(), part);
     used_ += part;
     data = data.subspan(part);
-    if (used_ == buffer_.size()) TRY(flush());
+    if (room() == 0) TRY(flush());
   }
   return {};
 }

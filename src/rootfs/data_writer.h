@@ -1,7 +1,7 @@
 #pragma once
 
+#include <memory>
 #include <span>
-#include <vector>
 
 #include "base/file.h"
 
@@ -23,11 +23,12 @@ class DataWriter {
 
  private:
   Result<> skip_to(uint64_t position);
+  size_t room() const;  // of the buffer
   Result<> flush();
   void moved_to(uint64_t position);  // everything before it has been written
 
   int fd_;
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_;
   size_t used_ = 0;
   uint64_t flushed_;       // position of the buffer's first byte
   uint64_t written_back_;  // up to where the disk has been told to begin

@@ -14,24 +14,25 @@ namespace diatom::rootfs {
 
 namespace {
 
-constexpr size_t input_block = 256 << 10;
-
-// The compressed side: a buffer that is refilled from the blob.
+// The compressed side.
 class Input {
  public:
-  explicit Input(ByteSource& blob) : blob_(blob), buffer_(input_block) {}
+  explicit Input(BlockSource& blob) : blob_(blob) {}
 
-  std::span<const std::byte> unread() const { return std::span(buffer_).subspan(begin_, end_ - begin_); }
-  void consume(size_t bytes) { begin_ += bytes; }
+  std::span<const std::byte> unread() const { return unread_; }
+  void consume(size_t bytes) { unread_ = unread_.subspan(bytes); }
   // Adds at least one byte unless the blob has ended; what is unread stays.
   Result<> refill() {
     if (ended_) return {};
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-    size_t got = TRY(blob_.read(std::span(buffer_).subspan(end_)));
-    end_ += got;
-    ended_ = got == 0;
+    std::vector<std::byte> joined(unread_.begin(), unread_.end());
+    auto block = TRY(blob_.next());
+    ended_ = block.empty();
+    if (!joined.empty()) {
+      joined.insert(joined.end(), block.begin(), block.end());
+      joined_ = std::move(joined);
+      block = joined_;
+    }
+    unread_ = block;
     return {};
   }
   Result<> need(size_t bytes) {
@@ -41,10 +42,9 @@ class Input {
   bool ended() const { return ended_; }
 
  private:
-  ByteSource& blob_;
-  std::vector<std::byte> buffer_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
+  BlockSource& blob_;
+  std::span<const std::byte> unread_;  // of the blob's block, or of `joined_`
+  std::vector<std::byte> joined_;      // where what is looked at as a whole lies in two blocks
   bool ended_ = false;
 };
 
@@ -206,7 +206,7 @@ class Zstd final : public ByteSource {
 
 }  // namespace
 
-Result<std::unique_ptr<ByteSource>> inflate(ByteSource& blob) {
+Result<std::unique_ptr<ByteSource>> inflate(BlockSource& blob) {
   Input input(blob);
   TRY(input.need(4));
   if (is_gzip(input.unread())) return std::make_unique<Gzip>(std::move(input));

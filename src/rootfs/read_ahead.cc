@@ -1,6 +1,5 @@
 #include "rootfs/read_ahead.h"
 
-#include <algorithm>
 #include <system_error>
 
 namespace diatom::rootfs {
@@ -8,14 +7,15 @@ namespace diatom::rootfs {
 namespace {
 constexpr size_t block_bytes = 256 << 10;
 constexpr size_t blocks = 16;
+// Whoever had to wait for room goes on when so many blocks are free: for each one, the threads would take turns.
+constexpr size_t batch = 4;
 }  // namespace
 
 ReadAhead::ReadAhead(ByteSource& source) : source_(source) {
-  current_.bytes.resize(block_bytes);
   try {
     thread_ = std::thread([this] { work(); });
   } catch (const std::system_error&) {
-    return;  // it is read when it is asked for
+    current_ = Block::make();  // it is read when it is asked for
   }
 }
 
@@ -29,10 +29,13 @@ ReadAhead::~ReadAhead() {
   thread_.join();
 }
 
+// Not initialised: memory that is not used stays away.
+ReadAhead::Block ReadAhead::Block::make() { return {std::make_unique_for_overwrite<std::byte[]>(block_bytes), 0}; }
+
 Result<> ReadAhead::fill(Block& block) {
   block.size = 0;
-  while (block.size < block.bytes.size()) {
-    size_t got = TRY(source_.read(std::span(block.bytes).subspan(block.size)));
+  while (block.size < block_bytes) {
+    size_t got = TRY(source_.read({block.bytes.get() + block.size, block_bytes - block.size}));
     if (got == 0) break;
     block.size += got;
   }
@@ -40,23 +43,24 @@ Result<> ReadAhead::fill(Block& block) {
 }
 
 void ReadAhead::work() {
-  size_t made = 1;  // current_
+  size_t made = 0;
   for (;;) {
     Block block;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return stop_ || !free_.empty() || made < blocks; });
+      if (free_.empty() && made == blocks) changed_.wait(lock, [&] { return stop_ || free_.size() >= batch; });
       if (stop_) return;
-      if (!free_.empty()) {
-        block = std::move(free_.front());
-        free_.pop_front();
-      } else {
-        ++made;
+      if (!free_.empty()) {  // the one that was used last: a cache may have it yet
+        block = std::move(free_.back());
+        free_.pop_back();
       }
     }
-    block.bytes.resize(block_bytes);
+    if (block.bytes == nullptr) {
+      block = Block::make();
+      ++made;
+    }
     auto filled = fill(block);
-    bool last = !filled || block.size < block.bytes.size();
+    bool last = !filled || block.size < block_bytes;
     {
       std::lock_guard lock(mutex_);
       if (block.size > 0) ready_.push_back(std::move(block));
@@ -67,33 +71,23 @@ void ReadAhead::work() {
   }
 }
 
-Result<size_t> ReadAhead::read(std::span<std::byte> out) {
-  if (unread_.empty()) unread_ = TRY(next());
-  size_t size = std::min(out.size(), unread_.size());
-  std::copy_n(unread_.begin(), size, out.begin());
-  unread_ = unread_.subspan(size);
-  return size;
-}
-
 Result<std::span<const std::byte>> ReadAhead::next() {
   if (!thread_.joinable()) {
     TRY(fill(current_));
-    return std::span<const std::byte>(current_.bytes).first(current_.size);
+    return current_.content();
   }
-  {
-    std::unique_lock lock(mutex_);
-    if (current_.size > 0) free_.push_back(std::move(current_));
-    current_ = {};
-    changed_.notify_one();
-    changed_.wait(lock, [&] { return !ready_.empty() || end_; });
-    if (ready_.empty()) {
-      if (!*end_) return std::unexpected(end_->error());
-      return std::span<const std::byte>();
-    }
-    current_ = std::move(ready_.front());
-    ready_.pop_front();
+  std::unique_lock lock(mutex_);
+  if (current_.bytes != nullptr) free_.push_back(std::move(current_));
+  current_ = {};
+  if (free_.size() == batch) changed_.notify_one();
+  changed_.wait(lock, [&] { return !ready_.empty() || end_; });
+  if (ready_.empty()) {
+    if (!*end_) return std::unexpected(end_->error());
+    return std::span<const std::byte>();
   }
-  return std::span<const std::byte>(current_.bytes).first(current_.size);
+  current_ = std::move(ready_.front());
+  ready_.pop_front();
+  return current_.content();
 }
 
 }  // namespace diatom::rootfs

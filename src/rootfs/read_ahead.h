@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -13,8 +14,8 @@
 namespace diatom::rootfs {
 
 // Reads a stream a few blocks ahead in a thread of its own: so what brings the bytes (network, inflating) and what
-// takes them (hashing, writing) run at the same time, also where there is one stream only. Holds at most 1 MiB.
-class ReadAhead final : public ByteSource {
+// takes them (hashing, writing) run at the same time, also where there is one stream only. Holds at most 4 MiB.
+class ReadAhead final : public BlockSource {
  public:
   explicit ReadAhead(ByteSource& source);  // borrowed, for the thread's use alone while this lives
   ReadAhead(const ReadAhead&) = delete;
@@ -23,27 +24,27 @@ class ReadAhead final : public ByteSource {
   ReadAhead& operator=(ReadAhead&&) = delete;
   ~ReadAhead() override;  // waits for the read that is under way
 
-  // The next bytes, which stay until the next call. Empty = the end; after it, and after an error, the same again.
-  Result<std::span<const std::byte>> next();
-  Result<size_t> read(std::span<std::byte> out) override;  // the same for whoever wants a copy
+  Result<std::span<const std::byte>> next() override;
 
  private:
   struct Block {
-    std::vector<std::byte> bytes;
+    std::unique_ptr<std::byte[]> bytes;
     size_t size = 0;
+
+    static Block make();
+    std::span<const std::byte> content() const { return {bytes.get(), size}; }
   };
   void work();
   // Reads until the block is full or the stream ends.
   Result<> fill(Block& block);
 
   ByteSource& source_;
-  Block current_;                      // the reader's
-  std::span<const std::byte> unread_;  // of it, by read()
+  Block current_;  // the reader's
   std::mutex mutex_;
   std::condition_variable changed_;
   // Guarded by mutex_:
   std::deque<Block> ready_;
-  std::deque<Block> free_;
+  std::vector<Block> free_;
   std::optional<Result<>> end_;  // the stream has ended, or failed
   bool stop_ = false;
   // Last: it uses all the others. None where the system allows no more threads.

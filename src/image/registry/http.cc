@@ -18,9 +18,10 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr size_t most_buffered = 1 << 20;
+// A piece of libcurl's (CURL_MAX_WRITE_SIZE): what comes while nobody waits is copied once more, so better let it wait.
+constexpr size_t most_buffered = 16 << 10;
 constexpr size_t most_head_bytes = 256 << 10;
-constexpr long transfer_block = 256L << 10;
+constexpr long transfer_block = 64L << 10;
 constexpr int look_at_token_ms = 100;  // a signal handler sets it and cannot wake us
 // Fewer bytes than this within the patience, and the connection counts as dead.
 constexpr uint64_t least_bytes = 4096;
@@ -269,15 +270,12 @@ struct HttpSession::Impl {
   }
 
   size_t take_body(std::span<const std::byte> data) {
-    std::span<const std::byte> rest = data;
-    if (buffered() == 0) {
-      size_t direct = std::min(rest.size(), target.size() - target_filled);
-      std::ranges::copy(rest.first(direct), target.begin() + static_cast<ptrdiff_t>(target_filled));
-      if (buffered() + rest.size() - direct > most_buffered) return pause();
-      target_filled += direct;
-      rest = rest.subspan(direct);
-    }
-    if (buffered() + rest.size() > most_buffered) return pause();
+    size_t direct = buffered() == 0 ? std::min(data.size(), target.size() - target_filled) : 0;
+    std::span<const std::byte> rest = data.subspan(direct);
+    if (direct == 0 && buffered() + rest.size() > most_buffered) return pause();
+    // Not ranges::copy, of which g++ 12 makes a loop over bytes here.
+    if (direct > 0) std::memcpy(target.data() + target_filled, data.data(), direct);
+    target_filled += direct;
     if (!rest.empty()) {
       if (buffer_begin == buffer.size()) {
         buffer.clear();

@@ -23,7 +23,8 @@ struct Sizes {
 
 Result<std::string> inflated(const std::string& blob, Sizes sizes = {}) {
   MemorySource source(blob, sizes.in);
-  auto stream = TRY(inflate(source));
+  Blocks blocks(source);
+  auto stream = TRY(inflate(blocks));
   std::string all;
   std::vector<std::byte> block(sizes.out);
   for (;;) {
@@ -115,7 +116,8 @@ class BrokenSource final : public ByteSource {
 
 TEST(Inflate, PassesTheBlobsOwnErrorOn) {
   BrokenSource source;
-  EXPECT_EQ(inflate(source).error().code, Errc::image_pull);
+  Blocks blocks(source);
+  EXPECT_EQ(inflate(blocks).error().code, Errc::image_pull);
 }
 
 }  // namespace
