@@ -25,6 +25,7 @@ import time
 from typing import NamedTuple
 
 from local_registry import Registry, connect_until
+from warm_memory import WarmMemory
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BINARY = pathlib.Path(os.environ.get('DIATOM_BINARY', ROOT / 'build/bin/diatom'))
@@ -250,6 +251,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--only', action='append', metavar='SHAPE', help='base, py, ml; or with -gzip, -zstd')
     parser.add_argument('--tools', type=lambda text: text.split(','), help=f'of {", ".join(TOOLS)}')
     parser.add_argument('--runs', type=int, default=3)
+    parser.add_argument('--warm-memory', type=float, default=4, metavar='GIB',
+                        help='what is held in small pieces (see warm_memory.py); 0: nothing')
     parser.add_argument('--quick', action='store_true', help='one run of each, without the largest image')
     parser.add_argument('--cache', type=pathlib.Path, default=cache)
     given = parser.parse_args()
@@ -271,7 +274,7 @@ def main() -> None:
     subprocess.run([ROOT / 'bench/pull_images.py', given.cache], check=True)
     shapes = json.loads((given.cache / 'images.json').read_text())['images']
     tools = usable_tools(given.tools)
-    with Registry(given.cache / 'registry') as registry:
+    with Registry(given.cache / 'registry') as registry, WarmMemory(given.warm_memory):
         for shape, layers in shapes.items():
             for compression in ('gzip', 'zstd'):
                 if given.only and not {shape, f'{shape}-{compression}'} & set(given.only):

@@ -49,6 +49,23 @@ TEST(DataWriter, LeavesHolesAsHoles) {
   EXPECT_EQ(std::string(buffer, 4), std::string("\0nea", 4));
 }
 
+// Writes end at multiples of the buffer's size: also where the last hole did not.
+TEST(DataWriter, GoesOnBehindAHoleOfAnySize) {
+  for (uint64_t hole : {70'001UL, 1'048'577UL, (2UL << 20) - block_size}) {
+    UniqueFd fd = test::scratch_file();
+    DataWriter data(fd.get());
+    std::string before = test::noise(5'000, 1);
+    std::string behind = test::noise(2'500'000, 2);
+    uint64_t size = before.size() + hole + behind.size();
+    ASSERT_TRUE(data.write(0, bytes_of(before)));
+    ASSERT_TRUE(data.write(before.size() + hole, bytes_of(behind)));
+    ASSERT_TRUE(data.end_file(size));
+    ASSERT_TRUE(data.finish());
+    std::string expected = std::string(block_size, '\0') + before + std::string(hole, '\0') + behind;
+    EXPECT_TRUE(test::content_of(fd.get()).substr(0, expected.size()) == expected) << hole;
+  }
+}
+
 TEST(DataWriter, EndsWithTheHoleOfItsLastFile) {
   UniqueFd fd = test::scratch_file();
   DataWriter data(fd.get());
