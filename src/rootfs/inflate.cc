@@ -72,6 +72,7 @@ class Plain final : public ByteSource {
   Result<size_t> read(std::span<std::byte> out) override {
     if (input_.unread().empty()) TRY(input_.refill());
     size_t size = std::min(out.size(), input_.unread().size());
+    if (size == 0) return size_t{0};
     std::memcpy(out.data(), input_.unread().data(), size);
     input_.consume(size);
     return size;
@@ -109,10 +110,11 @@ class Gzip final : public ByteSource {
     state_->avail_out = static_cast<uint32_t>(std::min<size_t>(out.size(), 1U << 30));
     uint32_t room = state_->avail_out;
     int result = isal_inflate(state_.get());
+    if (result == ISAL_INCORRECT_CHECKSUM) return damaged("gzip", "the checksum is wrong");
+    // Of damaged data it may take a byte more than there was: then avail_in is below zero.
+    if (result < 0 || state_->avail_in > in.size()) return damaged("gzip", "the data is damaged");
     input_.consume(in.size() - state_->avail_in);
     size_t made = room - state_->avail_out;
-    if (result == ISAL_INCORRECT_CHECKSUM) return damaged("gzip", "the checksum is wrong");
-    if (result < 0) return damaged("gzip", "the data is damaged");
     if (made == 0 && in.empty() && state_->block_state != ISAL_BLOCK_FINISH) return damaged("gzip", "it is cut short");
     return made;
   }
