@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """`diatom pull` beside the floor (floor.cc: what no pull can do without) and beside the tools that people pull with now,
 from a registry on the loopback to a root file system that is ready. Interleaved, each run into a cold store on a fresh
-disk (a loop device where we are root), the registry's files in the page cache for all of them alike. Ratios are of the
-medians. Bars: at most 1.2 of the floor, at most 0.2 of podman and of containerd, at most 128 MiB of memory.
+disk (a loop device where we are root), the registry's files in the page cache for all of them alike, and free memory
+that costs what memory costs (warm_memory.py). Ratios are of the medians. Bars: at most 1.2 of the floor, at most 0.2 of podman and of containerd, at most 128 MiB of memory.
 
-  pull.py [--only py|py-zstd|…] [--tools floor,diatom,…] [--runs N] [--quick] [--cache DIRECTORY]
+  pull.py [--only py|py-zstd|…] [--tools floor,diatom,…] [--runs N] [--quick] [--warm-memory GIB] [--cache DIRECTORY]
 
 The images (pull_images.py) are made once in the cache: ${XDG_CACHE_HOME:-~/.cache}/diatom-bench, some 2 GiB.
 """
@@ -251,8 +251,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--only', action='append', metavar='SHAPE', help='base, py, ml; or with -gzip, -zstd')
     parser.add_argument('--tools', type=lambda text: text.split(','), help=f'of {", ".join(TOOLS)}')
     parser.add_argument('--runs', type=int, default=3)
-    parser.add_argument('--warm-memory', type=float, default=4, metavar='GIB',
-                        help='what is held in small pieces (see warm_memory.py); 0: nothing')
+    memory_gib = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / (1 << 30)
+    parser.add_argument('--warm-memory', type=float, default=min(4, memory_gib / 4), metavar='GIB',
+                        help='held in small pieces (see warm_memory.py); 0: nothing')
     parser.add_argument('--quick', action='store_true', help='one run of each, without the largest image')
     parser.add_argument('--cache', type=pathlib.Path, default=cache)
     given = parser.parse_args()
@@ -274,7 +275,8 @@ def main() -> None:
     subprocess.run([ROOT / 'bench/pull_images.py', given.cache], check=True)
     shapes = json.loads((given.cache / 'images.json').read_text())['images']
     tools = usable_tools(given.tools)
-    with Registry(given.cache / 'registry') as registry, WarmMemory(given.warm_memory):
+    memory = WarmMemory(given.warm_memory) if given.warm_memory > 0 else contextlib.nullcontext()
+    with Registry(given.cache / 'registry') as registry, memory:
         for shape, layers in shapes.items():
             for compression in ('gzip', 'zstd'):
                 if given.only and not {shape, f'{shape}-{compression}'} & set(given.only):

@@ -32,7 +32,7 @@ class WarmMemory:
 
 
 def hold(gib: float) -> mmap.mmap:
-    size = int(gib * (1 << 30)) // PIECE * PIECE
+    size = max(1, int(gib * (1 << 30)) // PIECE) * PIECE
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for at in range(0, size, PAGE):
         memory[at] = 1
