@@ -73,6 +73,7 @@ class Database {
   Result<Transaction> begin(const char* outermost);
   static Result<Database> connect(const std::filesystem::path& path);
   static Result<> create(const std::filesystem::path& path);
+  Result<> set_version(int64_t version);
   Result<> migrate(const std::filesystem::path& path);
   std::unique_ptr<sqlite3, Close> database_;
 };

@@ -30,6 +30,30 @@ TEST(Database, IsMadeWithEverythingOnThatKeepsItWhole) {
   EXPECT_EQ(scalar(*database, "PRAGMA integrity_check"), "ok");
 }
 
+// An empty file is a database of version 0, which all migrations are applied to.
+TEST(Database, IsMadeAsTheMigrationsWouldMakeIt) {
+  constexpr const char* lists[] = {
+      "SELECT type || ' ' || name AS line FROM sqlite_master",
+      "SELECT name || ' ' || strict AS line FROM pragma_table_list",
+      "SELECT m.name || ' ' || c.cid || ' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || "
+      "ifnull(c.dflt_value, '-') || ' ' || c.pk AS line FROM sqlite_master m, pragma_table_xinfo(m.name) c",
+      "SELECT m.name || ' ' || f.\"table\" || ' ' || f.\"from\" || ' ' || f.\"to\" || ' ' || f.on_update || ' ' || "
+      "f.on_delete AS line FROM sqlite_master m, pragma_foreign_key_list(m.name) f",
+      "SELECT m.name || ' ' || i.name || ' ' || i.\"unique\" || ' ' || i.origin || ' ' || c.seqno || ' ' || c.name "
+      "AS line FROM sqlite_master m, pragma_index_list(m.name) i, pragma_index_info(i.name) c"};
+  ScratchDirectory scratch{test::memory_directory()};
+  ASSERT_TRUE(replace_file(scratch / "old", ""));
+  auto made = Database::open(scratch / "new");
+  auto migrated = Database::open(scratch / "old");
+  ASSERT_TRUE(made && migrated);
+  for (const char* list : lists) {
+    std::string question = "SELECT group_concat(line, char(10)) FROM (" + std::string(list) + " ORDER BY line)";
+    std::string answer = scalar(*made, question.c_str());
+    EXPECT_THAT(answer, testing::HasSubstr("image"));
+    EXPECT_EQ(answer, scalar(*migrated, question.c_str()));
+  }
+}
+
 TEST(Database, KeepsWhatIsThereWhenItIsOpenedAgain) {
   ScratchDirectory scratch{test::memory_directory()};
   {

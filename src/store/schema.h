@@ -1,0 +1,16 @@
+// The tables of the store's database. A change is a new migration, and the same in the newest schema.
+#pragma once
+
+#include <cstdint>
+
+namespace diatom::store {
+
+// migrations[n] makes version n + 1 of version n; an empty database is version 0. What is here is on people's disks and
+// never changes again.
+extern const char* const migrations[];
+inline constexpr int64_t newest_version = 5;
+
+// What all of them come to, in a third of the time: the first command of a new store waits for it.
+extern const char* const newest_schema;
+
+}  // namespace diatom::store
