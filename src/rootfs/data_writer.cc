@@ -12,7 +12,7 @@ namespace diatom::rootfs {
 
 namespace {
 constexpr size_t buffer_bytes = 1 << 20;
-constexpr uint64_t writeback_bytes = 8 << 20;
+constexpr uint64_t writeback_bytes = 2 << 20;
 // A gap that is shorter is written as zeros: a hole would cost more than it saves.
 constexpr uint64_t shortest_hole = 64 << 10;
 constexpr uint64_t data_begin = first_data_block * block_size;
@@ -85,6 +85,7 @@ Result<> DataWriter::end_file(uint64_t size) {
 
 Result<uint64_t> DataWriter::finish() {
   TRY(flush());
+  platform::start_writeback(fd_, written_back_, 0);
   uint64_t bytes = file_begin_ == data_begin ? 0 : file_begin_;
   if (::ftruncate(fd_, static_cast<off_t>(bytes)) < 0) return fail_errno("set size of layer data");
   return bytes;

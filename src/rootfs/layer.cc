@@ -111,19 +111,20 @@ class IndexWriter {
   }
   uint64_t entries() const { return entries_; }
 
-  // The checksum covers the header, which is known last: the body is read again, from the page cache.
+  // The checksum covers the header, which is known last: what has been written of the body is read again.
   Result<> finish(const IndexHeader& header) {
-    TRY(flush());
     std::string head = encode_index_header(header);
-    TRY(pwrite_all(fd_, std::as_bytes(std::span(head)), 0));
     Sha256 hash;
-    std::vector<std::byte> block(index_flush);
-    for (uint64_t at = 0; at < position_;) {
-      size_t size = std::min<uint64_t>(block.size(), position_ - at);
-      TRY(pread_all(fd_, std::span(block).first(size), at));
-      hash.update(std::span(block).first(size));
-      at += size;
+    hash.update(std::as_bytes(std::span(head)));
+    std::vector<std::byte> block;
+    for (uint64_t at = index_header_bytes; at < position_; at += block.size()) {
+      block.resize(std::min<uint64_t>(index_flush, position_ - at));
+      TRY(pread_all(fd_, block, at));
+      hash.update(block);
     }
+    hash.update(std::as_bytes(std::span(buffer_)));
+    TRY(flush());
+    TRY(pwrite_all(fd_, std::as_bytes(std::span(head)), 0));
     return pwrite_all(fd_, hash.finish(), position_);
   }
 
@@ -317,16 +318,15 @@ class LayerWriter {
   Archive handle_;
 };
 
-// Inflates the blob, lets `read` have the tar, and names the layer in what goes wrong.
+// Inflates the blob, lets `read` have the tar, and names the layer in what goes wrong. Three threads for a layer: what
+// brings and keeps the blob, what inflates it, what writes its files.
 template <class T>
-Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& limits, const CancelToken& cancel,
+Result<T> with_tar(ReadAhead& blob, std::string_view name, const LayerLimits& limits, const CancelToken& cancel,
                    const std::function<Result<T>(TarStream&)>& read) {
   auto named = [&](const Error& error) {
     return std::unexpected(Error{error.code, "layer " + std::string(name) + ": " + error.message, error.hint});
   };
-  // Three threads for a layer: what brings and keeps the blob, what inflates it, what writes its files.
-  ReadAhead packed(blob);
-  auto source = inflate(packed);
+  auto source = inflate(blob);
   if (!source) return named(source.error());
   TarStream tar(**source, limits, cancel);
   auto result = read(tar);
@@ -339,15 +339,17 @@ Result<T> with_tar(ByteSource& blob, std::string_view name, const LayerLimits& l
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel) {
   CLocale locale;
-  return with_tar<LayerInfo>(blob, name, limits, cancel, [&](TarStream& tar) -> Result<LayerInfo> {
-    TRY(load_libarchive());  // while the first bytes are on their way
+  ReadAhead packed(blob);
+  TRY(load_libarchive());  // while the first bytes are on their way
+  return with_tar<LayerInfo>(packed, name, limits, cancel, [&](TarStream& tar) -> Result<LayerInfo> {
     return LayerWriter(tar, data_fd, index_fd, limits).run();
   });
 }
 
 Result<std::string> layer_diff_id(ByteSource& blob, std::string_view name, const LayerLimits& limits,
                                   const CancelToken& cancel) {
-  return with_tar<std::string>(blob, name, limits, cancel, [](TarStream& tar) -> Result<std::string> {
+  ReadAhead packed(blob);
+  return with_tar<std::string>(packed, name, limits, cancel, [](TarStream& tar) -> Result<std::string> {
     while (!TRY(tar.next()).empty()) {
     }
     return "sha256:" + tar.digest_hex();

@@ -1,6 +1,7 @@
 #include "rootfs/read_ahead.h"
 
 #include <system_error>
+#include <utility>
 
 namespace diatom::rootfs {
 
@@ -44,6 +45,7 @@ Result<> ReadAhead::fill(Block& block) {
 
 void ReadAhead::work() {
   size_t made = 0;
+  std::vector<Block> unused;  // at the end: given back here, where nobody waits for it
   for (;;) {
     Block block;
     {
@@ -64,7 +66,10 @@ void ReadAhead::work() {
     {
       std::lock_guard lock(mutex_);
       if (block.size > 0) ready_.push_back(std::move(block));
-      if (last) end_ = std::move(filled);
+      if (last) {
+        end_ = std::move(filled);
+        unused.swap(free_);
+      }
     }
     changed_.notify_one();
     if (last) return;
@@ -76,9 +81,9 @@ Result<std::span<const std::byte>> ReadAhead::next() {
     TRY(fill(current_));
     return current_.content();
   }
+  Block read = std::exchange(current_, {});
   std::unique_lock lock(mutex_);
-  if (current_.bytes != nullptr) free_.push_back(std::move(current_));
-  current_ = {};
+  if (read.bytes != nullptr && !end_) free_.push_back(std::move(read));
   if (free_.size() == batch) changed_.notify_one();
   changed_.wait(lock, [&] { return !ready_.empty() || end_; });
   if (ready_.empty()) {

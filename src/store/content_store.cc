@@ -11,7 +11,7 @@ namespace diatom::store {
 
 namespace {
 constexpr uint64_t largest_document = 4 << 20;
-constexpr uint64_t writeback_bytes = 8 << 20;
+constexpr uint64_t writeback_bytes = 2 << 20;
 }  // namespace
 
 Result<Ingest> Ingest::create(const Paths& paths) {

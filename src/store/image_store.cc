@@ -59,8 +59,9 @@ Result<bool> ImageStore::is_recorded(const std::string& diff_id, const std::stri
 
 // Once for an image, at its end: by then most of it has been written out already (Ingest::commit).
 Result<> ImageStore::sync_content(const ImageRecord& image) {
-  std::vector<fs::path> files = {paths_.blobs() / image.id, paths_.blobs() / image.manifest,
-                                 paths_.image_metadata(image.id)};
+  // The newest first: it takes the older ones along, where the file system has a journal.
+  std::vector<fs::path> files = {paths_.image_metadata(image.id), paths_.blobs() / image.manifest,
+                                 paths_.blobs() / image.id};
   for (const LayerRecord& layer : image.layers) {
     if (layer.on_disk) continue;
     files.push_back(paths_.blobs() / layer.blob);
