@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -145,6 +146,11 @@ struct PrunedImages {
   std::vector<RemovedImage> removed;
   uint64_t freed_bytes = 0;
 };
+
+// Begins to load what registries are asked with, which takes some milliseconds: whoever opens a store in order to pull
+// can have it done beside that. Nothing fails here: the pull tells what cannot be loaded. What is returned waits for
+// the end when it goes. Any thread.
+DIATOM_API std::future<void> begin_loading_registry_client();
 
 // The images of the store. Several processes may use it at once. Not for use by two threads, but for
 // cancel().

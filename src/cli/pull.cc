@@ -71,6 +71,7 @@ Result<int> pull(const Flags& flags) {
   options.platform = flags.platform;
   ProgressMode mode = TRY(progress_mode(flags.progress, STDOUT_FILENO));
   options.access = TRY(registry_access(flags.access));
+  auto loading = begin_loading_registry_client();
   if (flags.all_tags) return pull_all(flags, options, mode);
   Images images = TRY(Images::open());
   PulledImage image = TRY(pull_image(images, flags.name, std::move(options), mode, STDOUT_FILENO));

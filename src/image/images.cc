@@ -9,6 +9,7 @@
 #include "image/load.h"
 #include "image/pull.h"
 #include "image/push.h"
+#include "image/registry/libcurl.h"
 #include "image/resolve.h"
 #include "image/save.h"
 #include "oci/manifest.h"
@@ -128,6 +129,11 @@ struct Images::Impl {
     return images;
   }
 };
+
+// Where no thread is to be had, nothing is done ahead.
+std::future<void> begin_loading_registry_client() {
+  return std::async([] { [[maybe_unused]] auto told_by_the_pull = image::load_libcurl(); });
+}
 
 Images::Images(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Images::Images(Images&&) noexcept = default;
