@@ -252,7 +252,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--tools', type=lambda text: text.split(','), help=f'of {", ".join(TOOLS)}')
     parser.add_argument('--runs', type=int, default=3)
     memory_gib = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / (1 << 30)
-    parser.add_argument('--warm-memory', type=float, default=min(4, memory_gib / 4), metavar='GIB',
+    parser.add_argument('--warm-memory', type=float, default=min(12, memory_gib / 2), metavar='GIB',
                         help='held in small pieces (see warm_memory.py); 0: nothing')
     parser.add_argument('--quick', action='store_true', help='one run of each, without the largest image')
     parser.add_argument('--cache', type=pathlib.Path, default=cache)
