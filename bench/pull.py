@@ -2,7 +2,9 @@
 """`diatom pull` beside the floor (floor.cc: what no pull can do without) and beside the tools that people pull with now,
 from a registry on the loopback to a root file system that is ready. Interleaved, each run into a cold store on a fresh
 disk (a loop device where we are root), the registry's files in the page cache for all of them alike, and free memory
-that costs what memory costs (warm_memory.py). Ratios are of the medians. Bars: at most 1.2 of the floor, at most 0.2 of podman and of containerd, at most 128 MiB of memory.
+that costs what memory costs (warm_memory.py). Ratios are of the medians, and beside the floor also of each round, which
+the machine's changes of speed do not touch: the mean and its standard error. Bars: at most 1.2 of the floor, at most 0.2
+of podman and of containerd, at most 128 MiB of memory.
 
   pull.py [--only py|py-zstd|…] [--tools floor,diatom,…] [--runs N] [--quick] [--warm-memory GIB] [--cache DIRECTORY]
 
@@ -11,6 +13,7 @@ The images (pull_images.py) are made once in the cache: ${XDG_CACHE_HOME:-~/.cac
 import argparse
 import contextlib
 import json
+import math
 import os
 import pathlib
 import random
@@ -227,19 +230,29 @@ def verdict(what: str, value: float, bar: float) -> str:
     return f'{what} {value:.2f} (bar {bar:g}: {"met" if value <= bar else "MISSED"})'
 
 
+def by_round(some: list[Sample], floors: list[Sample]) -> str:
+    if len(some) != len(floors) or len(some) < 2:
+        return ''
+    logs = [math.log(sample.seconds / floor.seconds) for sample, floor in zip(some, floors, strict=True)]
+    mean = math.exp(statistics.mean(logs))
+    return f'{mean:.2f} ±{mean * statistics.stdev(logs) / math.sqrt(len(logs)):.2f}'
+
+
 def report(image: Image, samples: dict[str, list[Sample]], runs: int) -> None:
     packed = sum(layer[image.compression]['size'] for layer in image.layers) >> 20
     whole = sum(layer['tar_bytes'] for layer in image.layers) >> 20
     print(f'\n{image.shape}, {image.compression}: {len(image.layers)} layers, {whole} MiB, packed {packed} MiB; '
           f'median of {runs}')
-    print(f'{"":18}{"seconds":>9}{"min":>8}{"max":>8}{"of floor":>10}{"CPU s":>8}{"peak MiB":>10}')
+    print(f'{"":18}{"seconds":>9}{"min":>8}{"max":>8}{"of floor":>10}{"by round":>13}{"CPU s":>8}'
+          f'{"peak MiB":>10}')
     times = {name: statistics.median(s.seconds for s in some) for name, some in samples.items()}
     peaks = {name: max(s.peak_mib for s in some) for name, some in samples.items()}
     for name, some in samples.items():
         of_floor = f'{times[name] / times["floor"]:.2f}' if 'floor' in times else ''
+        rounds = by_round(some, samples['floor']) if 'floor' in samples else ''
         cpu = statistics.median(s.cpu_seconds for s in some)
         print(f'{name:18}{times[name]:9.2f}{min(s.seconds for s in some):8.2f}{max(s.seconds for s in some):8.2f}'
-              f'{of_floor:>10}{cpu:8.2f}{peaks[name]:10.0f}')
+              f'{of_floor:>10}{rounds:>13}{cpu:8.2f}{peaks[name]:10.0f}')
     if 'diatom' in times:
         bars = [verdict(f'of {name}', times['diatom'] / times[name], bar) for name, bar in BARS.items() if name in times]
         print('diatom: ' + ', '.join([*bars, verdict('MiB', peaks['diatom'], MEMORY_BAR_MIB)]), flush=True)
