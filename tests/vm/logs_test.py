@@ -80,9 +80,10 @@ class Logs(ContainerTest):
 class Following(ContainerTest):
     def test_both_streams_as_they_come_until_the_end(self):
         self.up('box', 'while read line; do echo "out $line"; echo "err $line" >&2; done; printf last', '-i')
-        with Reader(self, 'logs', '-f', '--tail', '0', 'box', stderr=subprocess.PIPE) as log, \
+        with Reader(self, 'logs', '-f', '--tail', '1', 'box', stderr=subprocess.PIPE) as log, \
                 Reader(self, 'logs', '-f', '-t', 'box', stderr=subprocess.DEVNULL) as stamped, \
                 Reader(self, 'attach', 'box', stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as attached:
+            log.until(b'ready\n')  # it has begun: what comes from here on, it follows
             for number in range(20):
                 attached.process.stdin.write(b'%d\n' % number)
                 log.until(b'out %d\n' % number)  # now, not when there is more
@@ -90,7 +91,7 @@ class Following(ContainerTest):
             self.sh('box', 'kill -9 1; true')
             self.diatom('stop', '-t', '0', 'box')
             out = b''.join(b'out %d\n' % n for n in range(20))
-            self.assertEqual(log.rest(), out)
+            self.assertEqual(log.rest(), b'ready\n' + out)
             self.assertEqual(log.process.wait(DEADLINE), 0)
             self.assertEqual(log.process.stderr.read(), out.replace(b'out', b'err'))
             lines = stamped.rest().decode().splitlines()
