@@ -85,7 +85,7 @@ Result<> DataWriter::end_file(uint64_t size) {
 
 Result<uint64_t> DataWriter::finish() {
   TRY(flush());
-  platform::start_writeback(fd_, written_back_, 0);
+  platform::start_writeback(fd_, written_back_);  // to the end, beside what the caller has left to do
   uint64_t bytes = file_begin_ == data_begin ? 0 : file_begin_;
   if (::ftruncate(fd_, static_cast<off_t>(bytes)) < 0) return fail_errno("set size of layer data");
   return bytes;
