@@ -1,5 +1,6 @@
 """What the tests of containers that live on share: starting them, looking at them, waiting for what becomes of them."""
 import json
+import pathlib
 import select
 import subprocess
 import time
@@ -10,6 +11,12 @@ from diatom import DEADLINE, HomeTest
 BOUND = 20.0
 READY = 'echo ready; '
 ENDLESS = 'while :; do '
+
+
+def accepted_at(socket_name: str) -> int:
+    """How many connections the listener at that Unix socket has accepted; /proc/net/unix: state 3, by its path."""
+    lines = pathlib.Path('/proc/net/unix').read_text().splitlines()
+    return sum(line.endswith('/' + socket_name) and line.split()[5] == '03' for line in lines)
 
 
 class ContainerTest(HomeTest):
@@ -55,6 +62,17 @@ class ContainerTest(HomeTest):
     def await_output(self, name: str, wanted: bytes):
         with Reader(self, 'logs', '-f', name) as log:
             log.until(wanted)
+
+    def await_clients(self, name: str, count: int):
+        """Until the monitor has accepted that many, beside those that come and go, and has read what they ask."""
+        path = f'{self.inspect(name)["Id"][:20]}.sock'
+        for _ in range(1000):
+            if accepted_at(path) >= count:
+                break
+            self.diatom('exec', name, 'true')  # which is behind them in the queue
+        else:
+            self.fail('they did not come')
+        self.diatom('exec', name, 'true')
 
     def timed(self, *words, code: int = 0) -> float:
         begin = time.monotonic()

@@ -105,6 +105,7 @@ class FromCreateToRemove(ContainerTest):
     def test_with_rm_a_detached_one_goes_when_it_ends(self):
         self.up('short', FOREVER, '--rm')
         with Reader(self, 'wait', '--condition', 'removed', 'short') as waiter:
+            self.await_clients('short', 1)
             self.diatom('kill', '-s', '9', 'short')
             self.assertEqual(waiter.rest(), b'137\n')
         self.assertEqual(self.home.containers(), [])

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
-from containers import ENDLESS, ContainerTest  # noqa: E402
+from containers import ENDLESS, ContainerTest, Reader  # noqa: E402
 from crash import monitor_of, vms_of  # noqa: E402
 from diatom import DEADLINE, main  # noqa: E402
 
@@ -189,9 +189,10 @@ class Fork(SnapshotTest):
         self.up('first', "trap 'exit 7' TERM; " + ENDLESS + 'sleep 1000 & wait $!; done', '--rm')
         (copy,) = self.fork('first')
         self.assertEqual(self.status(copy), 'running')
-        waiting = self.home.popen('wait', copy, stdout=subprocess.PIPE)
-        self.diatom('stop', copy)
-        self.assertEqual(waiting.communicate(timeout=DEADLINE)[0].strip(), b'7')
+        with Reader(self, 'wait', '--condition', 'removed', copy) as waiter:
+            self.await_clients(copy, 1)
+            self.diatom('stop', copy)
+            self.assertEqual(waiter.rest(), b'7\n')
         self.assertNotIn(copy[:12], self.diatom('ps', '-aq').stdout.decode())
         self.assertEqual(self.status('first'), 'running')
 

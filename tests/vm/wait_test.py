@@ -38,19 +38,6 @@ class Waiters(ContainerTest):
             self.assertEqual(waiter.stdout.read(), b'17\n')
             self.assertEqual(waiter.wait(DEADLINE), 0)
 
-    def await_clients(self, name: str, count: int):
-        """Until the monitor has accepted that many."""
-        monitor = self.monitor(name)
-
-        def sockets() -> int:
-            folder = f'/proc/{monitor}/fd'
-            return sum(os.readlink(f'{folder}/{fd}').startswith('socket:') for fd in os.listdir(folder))
-        for _ in range(1000):
-            if sockets() >= count:
-                return
-            self.diatom('exec', name, 'true')  # which is behind them in the queue
-        self.fail('they did not come')
-
     def test_conditions(self):
         self.diatom('create', '--name', 'box', 'busybox', 'sh', '-c', 'exit 5')
         self.assertEqual(self.wait('box'), 0)  # it does not run: nothing to wait for
