@@ -18,11 +18,10 @@ struct Read {
 };
 
 tar::Reader::Source source_of(std::string_view bytes, size_t at_once) {
-  return [bytes, at_once](std::span<std::byte> out) mutable -> Result<size_t> {
-    size_t size = std::min({out.size(), bytes.size(), at_once});
-    std::copy_n(std::as_bytes(std::span(bytes)).begin(), size, out.begin());
-    bytes.remove_prefix(size);
-    return size;
+  return [bytes, at_once]() mutable -> Result<std::span<const std::byte>> {
+    auto part = std::as_bytes(std::span(bytes.substr(0, at_once)));
+    bytes.remove_prefix(part.size());
+    return part;
   };
 }
 

@@ -58,12 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   std::string_view bytes = fuzz::as_text(data + 1, size - 1);
   Scene scene;
-  tar::Reader reader([bytes](std::span<std::byte> out) mutable -> Result<size_t> {
-    size_t part = std::min(out.size(), bytes.size());
-    std::copy_n(std::as_bytes(std::span(bytes)).begin(), part, out.begin());
-    bytes.remove_prefix(part);
-    return part;
-  });
+  tar::Reader reader([bytes]() mutable { return std::as_bytes(std::span(std::exchange(bytes, {}))); });
   bool stream = (data[0] & 1) != 0;
   tar::UnpackOptions options{.change_directories = (data[0] & 2) != 0, .keep_privileges = (data[0] & 4) != 0};
   auto done = stream ? tar::unpack_stream(reader, scene.destination(), options)

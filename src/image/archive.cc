@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "image/unpack.h"
 #include "rootfs/inflate.h"
-#include "rootfs/libarchive.h"
 #include "rootfs/path.h"
+#include "tar/reader.h"
 
 namespace diatom::image {
 
@@ -118,7 +118,6 @@ class Tar final : public Archive {
  public:
   static Result<std::unique_ptr<Archive>> read(int fd, const std::string& name, const store::Paths& paths,
                                                const CancelToken& cancel) {
-    TRY(rootfs::load_libarchive());
     auto tar = std::make_unique<Tar>();
     FileSource file(fd, cancel);
     rootfs::Blocks blocks(file);
@@ -139,64 +138,25 @@ class Tar final : public Archive {
   }
 
  private:
-  struct Reader {
-    rootfs::ByteSource& source;
-    std::vector<std::byte> block;
-    std::optional<Error> error;
-  };
-  struct Free {
-    void operator()(archive* handle) const { rootfs::libarchive().read_free(handle); }
-  };
-
-  static la_ssize_t read_callback(archive* handle, void* user, const void** block) {
-    auto* reader = static_cast<Reader*>(user);
-    auto got = reader->source.read(reader->block);
-    if (!got) {
-      reader->error = got.error();
-      rootfs::libarchive().set_error(handle, EIO, "%s", got.error().message.c_str());
-      return -1;
-    }
-    *block = reader->block.data();
-    return static_cast<la_ssize_t>(*got);
-  }
-
   Result<> ingest(rootfs::ByteSource& source, const store::Paths& paths) {
-    Reader reader{source, std::vector<std::byte>(copy_block), std::nullopt};
-    std::unique_ptr<archive, Free> handle(rootfs::libarchive().read_new());
-    rootfs::libarchive().read_support_format_tar(handle.get());
-    auto failed = [&]() -> std::unexpected<Error> {
-      if (reader.error) return std::unexpected(*reader.error);
-      const char* why = rootfs::libarchive().error_string(handle.get());
-      return fail(Errc::invalid_argument, std::string("not a whole tar: ") + (why != nullptr ? why : "unknown format"));
-    };
-    if (rootfs::libarchive().read_open(handle.get(), &reader, nullptr, read_callback, nullptr) != ARCHIVE_OK)
-      return failed();
-    archive_entry* entry = nullptr;
-    for (;;) {
-      int result = rootfs::libarchive().read_next_header(handle.get(), &entry);
-      if (result == ARCHIVE_EOF) return {};
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return failed();
+    rootfs::Blocks blocks(source);
+    tar::Reader reader([&] { return blocks.next(); });
+    for (auto entry = TRY(reader.next()); entry; entry = TRY(reader.next())) {
       if (files_.size() + links_.size() >= most_files)
         return fail(Errc::invalid_argument, "it has more than 65536 files: no image archive does");
-      const char* name = rootfs::libarchive().entry_pathname(entry);
-      if (name == nullptr) continue;
-      std::string path = TRY(rootfs::normalise_link_target(name));
-      if (rootfs::libarchive().entry_hardlink(entry) != nullptr) {
-        links_[path] = TRY(rootfs::normalise_link_target(rootfs::libarchive().entry_hardlink(entry)));
-      } else if (rootfs::libarchive().entry_filetype(entry) == AE_IFLNK &&
-                 rootfs::libarchive().entry_symlink(entry) != nullptr) {
-        add_symlink(path, rootfs::libarchive().entry_symlink(entry));
-      } else if (rootfs::libarchive().entry_filetype(entry) == AE_IFREG) {
+      std::string path = TRY(rootfs::normalise_link_target(entry->name));
+      if (entry->kind == tar::Kind::hard_link) {
+        links_[path] = TRY(rootfs::normalise_link_target(entry->target));
+      } else if (entry->kind == tar::Kind::symlink) {
+        add_symlink(path, entry->target);
+      } else if (entry->kind == tar::Kind::regular) {
         store::BlobWriter writer = TRY(store::BlobWriter::create(paths));
-        const void* block = nullptr;
-        size_t size = 0;
-        la_int64_t offset = 0;
-        while ((result = rootfs::libarchive().read_data_block(handle.get(), &block, &size, &offset)) == ARCHIVE_OK)
-          TRY(writer.write(std::span(static_cast<const std::byte*>(block), size)));
-        if (result != ARCHIVE_EOF) return failed();
+        for (auto piece = TRY(reader.read()); !piece.data.empty(); piece = TRY(reader.read()))
+          TRY(writer.write(piece.data));
         files_[path] = TRY(writer.commit());
       }
     }
+    return {};
   }
 
   // Old docker archives share a layer as "<id>/layer.tar" → "../<other>/layer.tar".

@@ -10,8 +10,8 @@
 #include "image/stored_blob.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
-#include "rootfs/libarchive.h"
 #include "store/content_store.h"
+#include "tar/writer.h"
 
 namespace diatom::image {
 
@@ -30,71 +30,20 @@ struct Chosen {
 
 std::string blob_path(const oci::Digest& digest) { return "blobs/sha256/" + digest.hex(); }
 
-// A tar on its way into a descriptor. The first failure to write is kept: libarchive has only words for it.
-class TarWriter {
- public:
-  explicit TarWriter(int fd) : fd_(fd), handle_(rootfs::libarchive().write_new()) {
-    rootfs::libarchive().write_set_format_pax_restricted(handle_.get());
-    rootfs::libarchive().write_set_bytes_per_block(handle_.get(), copy_block);
-    rootfs::libarchive().write_set_bytes_in_last_block(handle_.get(), 1);
-    rootfs::libarchive().write_open(handle_.get(), this, nullptr, write_callback, nullptr);
-  }
+// The same images give the same archive.
+tar::Entry entry_of(std::string path, uint64_t size) { return {.name = std::move(path), .size = size}; }
 
-  Result<> add(const std::string& path, std::string_view content) {
-    TRY(begin(path, content.size()));
-    return data(std::as_bytes(std::span(content)));
-  }
+Result<> add(tar::Writer& tar, std::string path, std::string_view content) {
+  TRY(tar.add(entry_of(std::move(path), content.size())));
+  return tar.write(std::as_bytes(std::span(content)));
+}
 
-  Result<> add(const std::string& path, uint64_t size, rootfs::ByteSource& source) {
-    TRY(begin(path, size));
-    std::vector<std::byte> block(copy_block);
-    for (size_t got; (got = TRY(source.read(block))) > 0;) TRY(data(std::span(block).first(got)));
-    return {};
-  }
-
-  Result<> finish() { return check(rootfs::libarchive().write_close(handle_.get())); }
-
- private:
-  struct Free {
-    void operator()(archive* handle) const { rootfs::libarchive().write_free(handle); }
-  };
-  struct FreeEntry {
-    void operator()(archive_entry* entry) const { rootfs::libarchive().entry_free(entry); }
-  };
-
-  static la_ssize_t write_callback(archive* handle, void* user, const void* bytes, size_t size) {
-    auto* self = static_cast<TarWriter*>(user);
-    auto written = write_all(self->fd_, std::span(static_cast<const std::byte*>(bytes), size));
-    if (written) return static_cast<la_ssize_t>(size);
-    self->error_ = written.error();
-    rootfs::libarchive().set_error(handle, EIO, "write failed");
-    return -1;
-  }
-
-  Result<> check(la_ssize_t result) {
-    if (result >= 0) return {};
-    if (error_) return fail(error_->code, "save: " + error_->message, error_->hint);
-    return fail(Errc::internal, std::string("save: write tar: ") + rootfs::libarchive().error_string(handle_.get()));
-  }
-
-  Result<> begin(const std::string& path, uint64_t size) {
-    std::unique_ptr<archive_entry, FreeEntry> entry(rootfs::libarchive().entry_new());
-    rootfs::libarchive().entry_set_pathname(entry.get(), path.c_str());
-    rootfs::libarchive().entry_set_filetype(entry.get(), AE_IFREG);
-    rootfs::libarchive().entry_set_perm(entry.get(), 0644);
-    rootfs::libarchive().entry_set_mtime(entry.get(), 0, 0);  // the same images give the same archive
-    rootfs::libarchive().entry_set_size(entry.get(), static_cast<la_int64_t>(size));
-    return check(rootfs::libarchive().write_header(handle_.get(), entry.get()));
-  }
-
-  Result<> data(std::span<const std::byte> bytes) {
-    return check(rootfs::libarchive().write_data(handle_.get(), bytes.data(), bytes.size()));
-  }
-
-  int fd_;
-  std::unique_ptr<archive, Free> handle_;
-  std::optional<Error> error_;
-};
+Result<> add(tar::Writer& tar, std::string path, uint64_t size, rootfs::ByteSource& source) {
+  TRY(tar.add(entry_of(std::move(path), size)));
+  std::vector<std::byte> block(copy_block);
+  for (size_t got; (got = TRY(source.read(block))) > 0;) TRY(tar.write(std::span(block).first(got)));
+  return {};
+}
 
 // Every manifest once, whatever it was called by.
 Result<std::vector<Chosen>> choose(store::Store& store, const std::vector<std::string>& references) {
@@ -156,22 +105,21 @@ Result<> save_images(store::Store& store, const std::vector<std::string>& refere
   // Nothing that is being read may be swept away by another process.
   FileLock lock = TRY(store.lock_for_adding(cancel));
   std::vector<Chosen> images = TRY(choose(store, references));
-  TRY(rootfs::load_libarchive());
-  TarWriter tar(out_fd);
+  tar::Writer tar(out_fd);
   // The small ones first: a reader of a stream knows what comes.
-  TRY(tar.add("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
-  TRY(tar.add("index.json", index_json(images)));
-  TRY(tar.add("manifest.json", docker_json(images)));
+  TRY(add(tar, "oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
+  TRY(add(tar, "index.json", index_json(images)));
+  TRY(add(tar, "manifest.json", docker_json(images)));
   std::set<std::string> done;
   for (const Chosen& image : images) {
     if (done.insert(image.record.manifest).second)
-      TRY(tar.add(blob_path(oci::Digest::from_hex(image.record.manifest)), image.document));
+      TRY(add(tar, blob_path(oci::Digest::from_hex(image.record.manifest)), image.document));
     std::vector<oci::Descriptor> blobs = {image.manifest.config};
     blobs.insert(blobs.end(), image.manifest.layers.begin(), image.manifest.layers.end());
     for (const oci::Descriptor& blob : blobs) {
       if (!done.insert(blob.digest.hex()).second) continue;
       auto source = TRY(open_stored_blob(store.paths(), blob, cancel));
-      TRY(tar.add(blob_path(blob.digest), blob.size, *source));
+      TRY(add(tar, blob_path(blob.digest), blob.size, *source));
     }
   }
   TRY(tar.finish());

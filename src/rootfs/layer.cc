@@ -1,23 +1,19 @@
-// A layer's tar, read once: libarchive parses it, file contents go straight to the data file, everything else becomes
-// an entry of the index. The digest of the uncompressed tar is taken from the same bytes on their way through.
+// A layer's tar, read once: file contents go straight to the data file, everything else becomes an entry of the index.
+// The digest of the uncompressed tar is taken from the same bytes on their way through.
 #include "rootfs/layer.h"
-
-#include <locale.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <functional>
-#include <optional>
 
 #include "base/file.h"
 #include "base/hash.h"
 #include "rootfs/data_writer.h"
 #include "rootfs/inflate.h"
 #include "rootfs/layer_index.h"
-#include "rootfs/libarchive.h"
 #include "rootfs/path.h"
 #include "rootfs/read_ahead.h"
 #include "rootfs/xattrs.h"
+#include "tar/reader.h"
 
 namespace diatom::rootfs {
 
@@ -28,35 +24,13 @@ constexpr uint64_t largest_file = 8ULL << 40;  // with everything else it must f
 constexpr std::string_view whiteout_prefix = ".wh.";
 constexpr std::string_view opaque_marker = ".wh..wh..opq";
 
-// libarchive turns the names of pax headers from UTF-8 into the locale's characters. If that is UTF-8, too, it composes
-// them on the way (NFC): "e" and U+0301 come out as U+00E9, another name, which may be another file's. In the C locale
-// whatever is not ASCII cannot be turned, and then it leaves us the bytes as they are, with a warning. For this thread,
-// and for as long as the object lives; the locale itself is the process's: several layers are read at once.
-class CLocale {
- public:
-  CLocale() {
-    static const locale_t plain = ::newlocale(LC_CTYPE_MASK, "C", nullptr);
-    if (plain != nullptr) before_ = ::uselocale(plain);
-  }
-  CLocale(const CLocale&) = delete;
-  CLocale& operator=(const CLocale&) = delete;
-  CLocale(CLocale&&) = delete;
-  CLocale& operator=(CLocale&&) = delete;
-  ~CLocale() {
-    if (before_ != nullptr) ::uselocale(before_);
-  }
-
- private:
-  locale_t before_ = nullptr;
-};
-
-// The uncompressed tar on its way to libarchive: hashed, counted, limited.
+// The uncompressed tar on its way to its reader: hashed, counted, limited.
 class TarStream {
  public:
   TarStream(ByteSource& source, const LayerLimits& limits, const CancelToken& cancel)
       : source_(source), limits_(limits), cancel_(cancel) {}
 
-  // 0 = the end. A failure stays: everything after it fails the same way.
+  // Empty = the end.
   Result<std::span<const std::byte>> next() {
     TRY(cancel_.check());
     auto block = TRY(source_.next());
@@ -69,19 +43,6 @@ class TarStream {
     return block;
   }
 
-  static la_ssize_t read_callback(archive* handle, void* self, const void** block) {
-    auto* stream = static_cast<TarStream*>(self);
-    auto next = stream->next();
-    if (!next) {
-      stream->error_ = next.error();
-      libarchive().set_error(handle, EIO, "%s", next.error().message.c_str());
-      return -1;
-    }
-    *block = next->data();
-    return static_cast<la_ssize_t>(next->size());
-  }
-
-  const std::optional<Error>& error() const { return error_; }
   uint64_t bytes() const { return bytes_; }
   std::string digest_hex() { return hash_.finish_hex(); }
 
@@ -91,13 +52,7 @@ class TarStream {
   const CancelToken& cancel_;
   Sha256 hash_;
   uint64_t bytes_ = 0;
-  std::optional<Error> error_;
 };
-
-struct FreeArchive {
-  void operator()(archive* handle) const { libarchive().read_free(handle); }
-};
-using Archive = std::unique_ptr<archive, FreeArchive>;
 
 // The index file while it grows.
 class IndexWriter {
@@ -145,23 +100,14 @@ class IndexWriter {
 class LayerWriter {
  public:
   LayerWriter(TarStream& tar, int data_fd, int index_fd, const LayerLimits& limits)
-      : tar_(tar), data_(data_fd), index_(index_fd), limits_(limits), handle_(libarchive().read_new()) {}
+      : tar_(tar), reader_([&tar] { return tar.next(); }), data_(data_fd), index_(index_fd), limits_(limits) {}
 
   Result<LayerInfo> run() {
-    libarchive().read_support_format_tar(handle_.get());
-    if (libarchive().read_open(handle_.get(), &tar_, nullptr, TarStream::read_callback, nullptr) != ARCHIVE_OK)
-      return fail_archive("open tar");
-    for (;;) {
-      archive_entry* entry = nullptr;
-      int result = libarchive().read_next_header(handle_.get(), &entry);
-      if (result == ARCHIVE_EOF) break;
-      // A warning is about a name that is no UTF-8, or an attribute unknown to libarchive: the entry is whole.
-      if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return fail_archive("read tar");
+    for (auto entry = TRY(reader_.next()); entry; entry = TRY(reader_.next())) {
       if (index_.entries() >= limits_.max_entries)
         return fail(Errc::invalid_argument, "it has more than " + std::to_string(limits_.max_entries) + " entries");
-      TRY(add(entry));
+      TRY(add(*entry));
     }
-    if (tar_.error()) return std::unexpected(*tar_.error());
     // What follows the tar's end belongs to the digest.
     while (!TRY(tar_.next()).empty()) {
     }
@@ -176,68 +122,52 @@ class LayerWriter {
   }
 
  private:
-  std::unexpected<Error> fail_archive(std::string_view what) const {
-    if (tar_.error()) return std::unexpected(*tar_.error());
-    const char* why = libarchive().error_string(handle_.get());
-    return fail(Errc::invalid_argument, std::string(what) + ": " + (why != nullptr ? why : "unknown format"));
-  }
-
-  Result<> add(archive_entry* from) {
-    const char* name = libarchive().entry_pathname(from);
-    if (name == nullptr) return fail(Errc::invalid_argument, "read tar: an entry has no name");
-    std::string path = TRY(normalise_path(name));
+  Result<> add(tar::Entry& from) {
+    std::string path = TRY(normalise_path(from.name));
     size_t slash = path.rfind('/');
     std::string base = slash == std::string::npos ? path : path.substr(slash + 1);
     if (base.starts_with(whiteout_prefix)) return add_whiteout(path, base, slash);
 
     Entry entry;
     entry.path = path;
-    entry.mode = libarchive().entry_perm(from) & 07777;
-    entry.uid = static_cast<uint32_t>(libarchive().entry_uid(from));
-    entry.gid = static_cast<uint32_t>(libarchive().entry_gid(from));
-    entry.mtime_s = libarchive().entry_mtime(from);
-    entry.mtime_ns = static_cast<uint32_t>(std::clamp<long>(libarchive().entry_mtime_nsec(from), 0, 999'999'999));
-    if (entry.mtime_s < 0 && entry.mtime_ns > 0) {
-      // libarchive reads "-1.5" as -1 s and 500 ms; the fraction belongs to the sign.
-      --entry.mtime_s;
-      entry.mtime_ns = 1'000'000'000 - entry.mtime_ns;
-    }
-    std::string xattrs = attributes(from);
-    entry.xattrs = xattrs;
-    std::string target;
-    if (const char* link = libarchive().entry_hardlink(from)) {
-      target = TRY(normalise_link_target(link));
+    entry.mode = static_cast<uint16_t>(from.mode);
+    entry.uid = from.uid;
+    entry.gid = from.gid;
+    entry.mtime_s = from.mtime_s;
+    entry.mtime_ns = from.mtime_ns;
+    if (from.kind == tar::Kind::hard_link) {
+      std::string target = TRY(normalise_link_target(from.target));
       entry.kind = EntryKind::hard_link;
       entry.target = target;
-      entry.xattrs = {};
       return index_.add(entry);
     }
-    switch (libarchive().entry_filetype(from)) {
-      case AE_IFREG:
-        return add_file(entry, from);
-      case AE_IFDIR:
+    std::string xattrs = encode_xattrs(std::move(from.xattrs));
+    entry.xattrs = xattrs;
+    entry.rdev_major = from.major;
+    entry.rdev_minor = from.minor;
+    switch (from.kind) {
+      case tar::Kind::regular:
+        return add_file(entry, from.size);
+      case tar::Kind::hard_link:
+        break;
+      case tar::Kind::directory:
         entry.kind = EntryKind::directory;
         break;
-      case AE_IFLNK: {
-        const char* link = libarchive().entry_symlink(from);
-        target = link != nullptr ? link : "";
-        if (target.empty() || target.size() > 4095)
+      case tar::Kind::symlink:
+        if (from.target.size() > 4095)
           return fail(Errc::invalid_argument, "path \"" + path + "\": a symbolic link with an unusable target");
         entry.kind = EntryKind::symlink;
-        entry.target = target;
+        entry.target = from.target;
         break;
-      }
-      case AE_IFCHR:
-      case AE_IFBLK:
-        entry.kind = libarchive().entry_filetype(from) == AE_IFCHR ? EntryKind::char_device : EntryKind::block_device;
-        entry.rdev_major = static_cast<uint32_t>(libarchive().entry_rdevmajor(from));
-        entry.rdev_minor = static_cast<uint32_t>(libarchive().entry_rdevminor(from));
+      case tar::Kind::char_device:
+        entry.kind = EntryKind::char_device;
         break;
-      case AE_IFIFO:
+      case tar::Kind::block_device:
+        entry.kind = EntryKind::block_device;
+        break;
+      case tar::Kind::fifo:
         entry.kind = EntryKind::fifo;
         break;
-      default:
-        return fail(Errc::invalid_argument, "path \"" + path + "\": a file of a kind that a layer cannot hold");
     }
     if (path.empty() && entry.kind != EntryKind::directory)
       return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
@@ -263,27 +193,17 @@ class LayerWriter {
     return index_.add(entry);
   }
 
-  Result<> add_file(Entry& entry, archive_entry* from) {
+  Result<> add_file(Entry& entry, uint64_t size) {
     if (entry.path.empty()) return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
-    int64_t size = libarchive().entry_size(from);
-    if (size < 0 || static_cast<uint64_t>(size) > largest_file)
+    if (size > largest_file)
       return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": larger than 8 TiB");
     entry.kind = EntryKind::regular;
-    entry.size = static_cast<uint64_t>(size);
+    entry.size = size;
     entry.first_block = data_.next_block();
     if (entry.first_block + entry.size / block_size > largest_file / block_size)
       return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": the layer is larger than 8 TiB");
-    for (;;) {
-      const void* block = nullptr;
-      size_t length = 0;
-      la_int64_t offset = 0;
-      int result = libarchive().read_data_block(handle_.get(), &block, &length, &offset);
-      if (result == ARCHIVE_EOF) break;
-      if (result != ARCHIVE_OK) return fail_archive("read \"" + std::string(entry.path) + "\"");
-      if (offset < 0 || static_cast<uint64_t>(offset) > entry.size ||
-          length > entry.size - static_cast<uint64_t>(offset))
-        return fail(Errc::invalid_argument, "path \"" + std::string(entry.path) + "\": data beyond its end");
-      TRY(data_.write(static_cast<uint64_t>(offset), std::span(static_cast<const std::byte*>(block), length)));
+    for (auto piece = TRY(reader_.read()); !piece.data.empty(); piece = TRY(reader_.read())) {
+      TRY(data_.write(piece.offset, piece.data));
       TRY(check_gaps(entry.path));
     }
     TRY(data_.end_file(entry.size));
@@ -300,22 +220,11 @@ class LayerWriter {
                 "raise DIATOM_MAX_LAYER_SIZE if you trust it");
   }
 
-  static std::string attributes(archive_entry* from) {
-    if (libarchive().entry_xattr_reset(from) == 0) return {};
-    std::vector<std::pair<std::string, std::string>> found;
-    const char* name = nullptr;
-    const void* value = nullptr;
-    size_t size = 0;
-    while (libarchive().entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK)
-      found.emplace_back(name, std::string(static_cast<const char*>(value), size));
-    return encode_xattrs(std::move(found));
-  }
-
   TarStream& tar_;
+  tar::Reader reader_;
   DataWriter data_;
   IndexWriter index_;
   const LayerLimits& limits_;
-  Archive handle_;
 };
 
 // Inflates the blob, lets `read` have the tar, and names the layer in what goes wrong. Three threads for a layer: what
@@ -334,13 +243,15 @@ Result<T> with_tar(ReadAhead& blob, std::string_view name, const LayerLimits& li
   return result;
 }
 
+// What brings the blob has the least to do of the three. Where there are two CPUs, it is not to take one from another
+// thread each time that something comes: the kernel leaves that one waiting, also when the other CPU has nothing to do.
+ReadAhead blob_ahead(ByteSource& blob) { return ReadAhead(blob, ReadAhead::Priority::low); }
+
 }  // namespace
 
 Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_fd, int index_fd,
                               const LayerLimits& limits, const CancelToken& cancel) {
-  CLocale locale;
-  ReadAhead packed(blob);
-  TRY(load_libarchive());  // while the first bytes are on their way
+  ReadAhead packed = blob_ahead(blob);
   return with_tar<LayerInfo>(packed, name, limits, cancel, [&](TarStream& tar) -> Result<LayerInfo> {
     return LayerWriter(tar, data_fd, index_fd, limits).run();
   });
@@ -348,7 +259,7 @@ Result<LayerInfo> write_layer(ByteSource& blob, std::string_view name, int data_
 
 Result<std::string> layer_diff_id(ByteSource& blob, std::string_view name, const LayerLimits& limits,
                                   const CancelToken& cancel) {
-  ReadAhead packed(blob);
+  ReadAhead packed = blob_ahead(blob);
   return with_tar<std::string>(packed, name, limits, cancel, [](TarStream& tar) -> Result<std::string> {
     while (!TRY(tar.next()).empty()) {
     }

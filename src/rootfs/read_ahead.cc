@@ -3,6 +3,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/platform/platform.h"
+
 namespace diatom::rootfs {
 
 namespace {
@@ -12,9 +14,9 @@ constexpr size_t blocks = 16;
 constexpr size_t batch = 4;
 }  // namespace
 
-ReadAhead::ReadAhead(ByteSource& source) : source_(source) {
+ReadAhead::ReadAhead(ByteSource& source, Priority priority) : source_(source) {
   try {
-    thread_ = std::thread([this] { work(); });
+    thread_ = std::thread([this, priority] { work(priority); });
   } catch (const std::system_error&) {
     current_ = Block::make();  // it is read when it is asked for
   }
@@ -43,7 +45,8 @@ Result<> ReadAhead::fill(Block& block) {
   return {};
 }
 
-void ReadAhead::work() {
+void ReadAhead::work(Priority priority) {
+  if (priority == Priority::low) platform::lower_thread_priority();
   size_t made = 0;
   std::vector<Block> unused;  // at the end: given back here, where nobody waits for it
   for (;;) {

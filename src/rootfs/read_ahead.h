@@ -17,7 +17,9 @@ namespace diatom::rootfs {
 // takes them (hashing, writing) run at the same time, also where there is one stream only. Holds at most 4 MiB.
 class ReadAhead final : public BlockSource {
  public:
-  explicit ReadAhead(ByteSource& source);  // borrowed, for the thread's use alone while this lives
+  enum class Priority { normal, low };  // of the thread
+  // `source` is borrowed, for the thread's use alone while this lives.
+  explicit ReadAhead(ByteSource& source, Priority priority = Priority::normal);
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
   ReadAhead(ReadAhead&&) = delete;
@@ -34,7 +36,7 @@ class ReadAhead final : public BlockSource {
     static Block make();
     std::span<const std::byte> content() const { return {bytes.get(), size}; }
   };
-  void work();
+  void work(Priority priority);
   // Reads until the block is full or the stream ends.
   Result<> fill(Block& block);
 

@@ -11,7 +11,6 @@
 #include "base/time_text.h"
 #include "diatom/runtime.h"
 #include "image/registry/libcurl.h"
-#include "rootfs/libarchive.h"
 #include "store/paths.h"
 #include "vm/engine.h"
 
@@ -90,15 +89,13 @@ DoctorCheck mke2fs_check() {
           .hint = "on Debian, apt-get install e2fsprogs"};
 }
 
-// They are loaded when they are needed: that they are not there would be known late.
+// It is loaded when it is needed: that it is not there would be known late.
 DoctorCheck libraries_check() {
-  auto archive = rootfs::load_libarchive();
   auto curl = image::load_libcurl();
-  const auto& missing = archive ? curl : archive;
   return {.name = "libraries",
-          .ok = missing.has_value(),
-          .detail = missing ? "libarchive, libcurl" : missing.error().message,
-          .hint = "on Debian, apt-get install libarchive13 libcurl4"};
+          .ok = curl.has_value(),
+          .detail = curl ? "libcurl" : curl.error().message,
+          .hint = "on Debian, apt-get install libcurl4"};
 }
 
 DoctorCheck store_check(const fs::path& home) {

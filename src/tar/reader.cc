@@ -79,29 +79,29 @@ const std::string* find(const std::map<std::string, std::string, std::less<>>& r
 
 }  // namespace
 
-Reader::Reader(int fd) : Reader([fd](std::span<std::byte> out) { return read_some(fd, out); }) {}
+Reader::Reader(int fd)
+    : Reader([fd, buffer = std::make_shared_for_overwrite<std::byte[]>(
+                      buffer_size)]() -> Result<std::span<const std::byte>> {
+        return std::span(buffer.get(), TRY(read_some(fd, std::span(buffer.get(), buffer_size))));
+      }) {}
 
-Reader::Reader(Source source)
-    : source_(std::move(source)), buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_size)) {}
+Reader::Reader(Source source) : source_(std::move(source)) {}
 
 std::unexpected<Error> Reader::damaged(std::string_view why) const {
   return fail(Errc::invalid_argument, "read tar at byte " + std::to_string(position_) + ": " + std::string(why));
 }
 
 Result<bool> Reader::fill() {
-  if (begin_ < end_) return true;
-  begin_ = 0;
-  end_ = TRY(source_(std::span(buffer_.get(), buffer_size)));
-  return end_ > 0;
+  if (rest_.empty()) rest_ = TRY(source_());
+  return !rest_.empty();
 }
 
 Result<std::span<const std::byte>> Reader::take(uint64_t most) {
   bool more = TRY(fill());
   if (!more) return damaged("it ends too early");
-  size_t size = std::min<uint64_t>(end_ - begin_, most);
-  std::span<const std::byte> data(buffer_.get() + begin_, size);
-  begin_ += size;
-  position_ += size;
+  auto data = rest_.first(std::min<uint64_t>(rest_.size(), most));
+  rest_ = rest_.subspan(data.size());
+  position_ += data.size();
   return data;
 }
 
@@ -256,7 +256,10 @@ Result<Entry> Reader::make_entry(const Block& block, char type, const Records& r
     TRY(read_gnu_sparse(block, entry));
   else
     TRY(read_sparse_map(records, entry));
-  extents_ = entry.extents ? *entry.extents : std::vector{Extent{0, entry.size}};
+  if (entry.extents)
+    extents_ = *entry.extents;
+  else
+    extents_.assign(1, {0, entry.size});
   return entry;
 }
 
@@ -371,8 +374,8 @@ Result<> Reader::drain() {
   for (;;) {
     bool more = TRY(fill());
     if (!more) return {};
-    position_ += end_ - begin_;
-    begin_ = end_;
+    position_ += rest_.size();
+    rest_ = {};
   }
 }
 

@@ -20,8 +20,9 @@ namespace diatom::tar {
 // threads.
 class Reader {
  public:
-  using Source = std::function<Result<size_t>(std::span<std::byte>)>;  // as read(2); 0 is the end
-  explicit Reader(int fd);                                             // borrowed
+  // The next bytes, which stay until the next call; empty is the end.
+  using Source = std::function<Result<std::span<const std::byte>>()>;
+  explicit Reader(int fd);  // borrowed
   explicit Reader(Source source);
 
   // The next entry, or none at the end. What was not read of the last one's data is passed over.
@@ -54,9 +55,7 @@ class Reader {
   Result<> check_sparse(Entry& entry) const;
 
   Source source_;
-  std::unique_ptr<std::byte[]> buffer_;
-  size_t begin_ = 0;
-  size_t end_ = 0;
+  std::span<const std::byte> rest_;  // of the source's last bytes
   uint64_t position_ = 0;
   Records global_;
   uint64_t left_ = 0;     // of the entry's data in the tar

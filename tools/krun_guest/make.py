@@ -23,7 +23,7 @@ from make_initramfs import entry  # noqa: E402
 SUITE = 'bookworm'
 # What diatom is linked with or loads, what the tests call, and what a shell needs around it. No QEMU.
 PACKAGES = ['?essential', 'mount', 'python3', 'e2fsprogs', 'iproute2', 'procps', 'busybox-static', 'gcc', 'libc6-dev',
-            'libarchive13', 'libcurl4', 'libfmt9', 'libisal2', 'libnghttp2-14', 'libslirp0', 'libsqlite3-0', 'libssl3',
+            'libcurl4', 'libfmt9', 'libisal2', 'libnghttp2-14', 'libslirp0', 'libsqlite3-0', 'libssl3',
             'libstdc++6', 'libzstd1']
 MODULE_LISTS = ('modules.list', 'network.list', 'host.list')
 BUSYBOX = pathlib.Path('/bin/busybox')

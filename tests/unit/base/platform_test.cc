@@ -7,10 +7,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "base/unix_socket.h"
@@ -80,6 +83,19 @@ TEST(ExitEvent, IsReadableOnceTheProcessHasEndedAndNeverReachesAnother) {
   EXPECT_EQ(platform::send_signal(*event, pid, SIGKILL), -1);
   EXPECT_EQ(errno, ESRCH);
 }
+
+#ifdef __linux__
+TEST(LowerThreadPriority, IsTheThreadsAlone) {
+  int ours = ::getpriority(PRIO_PROCESS, 0);
+  int lower = 0;
+  std::thread([&] {
+    platform::lower_thread_priority();
+    lower = ::getpriority(PRIO_PROCESS, 0);
+  }).join();
+  EXPECT_EQ(lower, std::min(ours + 3, 19));
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), ours);
+}
+#endif
 
 TEST(SendQuietly, TellsOfAPeerThatHasGoneWithoutASignal) {
   platform::SocketPair pair = platform::make_socket_pair().value();

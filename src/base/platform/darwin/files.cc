@@ -23,6 +23,8 @@ int sync_names(int fd) { return sync_data(fd); }
 // Nothing here begins without waiting for the end.
 void start_writeback(int, uint64_t, uint64_t) {}
 
+void lower_thread_priority() {}
+
 void reserve_room(int fd, uint64_t bytes) {
   struct stat status{};
   if (::fstat(fd, &status) < 0) return;
