@@ -31,9 +31,9 @@ void start_writeback(int fd, uint64_t offset = 0, uint64_t bytes = 0);
 // Holds so much of the disk for the file's beginning, without making it longer. A wish: no failure is told.
 void reserve_room(int fd, uint64_t bytes);
 
-// From now on the calling thread gets half the CPU time of an ordinary one where there is too little for both, and does
-// not take the CPU from one (Linux; macOS gives a thread no priority of its own below the process's without moving it
-// to slow cores: nothing happens).
+// From now on the calling thread gets 0.4 of the CPU time of an ordinary one where there is too little for both, and
+// does not take the CPU from one (Linux; macOS gives a thread no priority of its own below the process's without moving
+// it to slow cores: nothing happens).
 void lower_thread_priority();
 
 // Copies a file that may be sparse: by reflink or clonefile where the file system can, else data extents only.

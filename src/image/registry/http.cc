@@ -21,7 +21,7 @@ namespace {
 // A piece of libcurl's (CURL_MAX_WRITE_SIZE): what comes while nobody waits is copied once more, so better let it wait.
 constexpr size_t most_buffered = 16 << 10;
 constexpr size_t most_head_bytes = 256 << 10;
-constexpr long transfer_block = 64L << 10;
+constexpr long transfer_block = 256L << 10;
 constexpr int look_at_token_ms = 100;  // a signal handler sets it and cannot wake us
 // Fewer bytes than this within the patience, and the connection counts as dead.
 constexpr uint64_t least_bytes = 4096;

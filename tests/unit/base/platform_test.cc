@@ -92,7 +92,7 @@ TEST(LowerThreadPriority, IsTheThreadsAlone) {
     platform::lower_thread_priority();
     lower = ::getpriority(PRIO_PROCESS, 0);
   }).join();
-  EXPECT_EQ(lower, std::min(ours + 3, 19));
+  EXPECT_EQ(lower, std::min(ours + 4, 19));
   EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), ours);
 }
 #endif

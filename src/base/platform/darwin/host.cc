@@ -38,8 +38,7 @@ std::string library_file(const std::string& name, int version) {
 std::vector<std::filesystem::path> library_directories() {
   std::vector<std::filesystem::path> directories;
   for (const char* prefix : {"/opt/homebrew", "/usr/local"})
-    for (const char* folder : {"lib", "opt/curl/lib"})
-      directories.push_back(std::filesystem::path(prefix) / folder);
+    for (const char* folder : {"lib", "opt/curl/lib"}) directories.push_back(std::filesystem::path(prefix) / folder);
   return directories;
 }
 

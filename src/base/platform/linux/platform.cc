@@ -43,7 +43,7 @@ void reserve_room(int fd, uint64_t bytes) {
 }
 
 void lower_thread_priority() {
-  constexpr int steps = 3;  // each is some 1.25 times the CPU time (sched(7))
+  constexpr int steps = 4;  // each is some 1.25 times the CPU time (sched(7))
   auto thread = static_cast<id_t>(::gettid());
   ::setpriority(PRIO_PROCESS, thread, ::getpriority(PRIO_PROCESS, thread) + steps);
 }
