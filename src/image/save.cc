@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/file.h"
 #include "image/events.h"
 #include "image/stored_blob.h"
 #include "oci/manifest.h"
@@ -38,11 +39,23 @@ Result<> add(tar::Writer& tar, std::string path, std::string_view content) {
   return tar.write(std::as_bytes(std::span(content)));
 }
 
-Result<> add(tar::Writer& tar, std::string path, uint64_t size, rootfs::ByteSource& source) {
-  TRY(tar.add(entry_of(std::move(path), size)));
+Result<> add(tar::Writer& tar, const std::string& path, uint64_t size, rootfs::ByteSource& source) {
+  TRY(tar.add(entry_of(path, size)));
   std::vector<std::byte> block(copy_block);
-  for (size_t got; (got = TRY(source.read(block))) > 0;) TRY(tar.write(std::span(block).first(got)));
+  uint64_t left = size;
+  for (size_t got; (got = TRY(source.read(block))) > 0; left -= got) {
+    if (got > left)
+      return fail(Errc::internal, "save: " + path + " is longer than its " + std::to_string(size) + " bytes");
+    TRY(tar.write(std::span(block).first(got)));
+  }
   return {};
+}
+
+// A full disk, or a reader that has gone, is the file's that we write, not the store's.
+Result<> write_out(int fd, std::span<const std::byte> bytes) {
+  auto written = write_all(fd, bytes);
+  if (written) return {};
+  return fail(written.error().code, "save: " + written.error().message, written.error().hint);
 }
 
 // Every manifest once, whatever it was called by.
@@ -105,7 +118,7 @@ Result<> save_images(store::Store& store, const std::vector<std::string>& refere
   // Nothing that is being read may be swept away by another process.
   FileLock lock = TRY(store.lock_for_adding(cancel));
   std::vector<Chosen> images = TRY(choose(store, references));
-  tar::Writer tar(out_fd);
+  tar::Writer tar([out_fd](std::span<const std::byte> bytes) { return write_out(out_fd, bytes); });
   // The small ones first: a reader of a stream knows what comes.
   TRY(add(tar, "oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
   TRY(add(tar, "index.json", index_json(images)));
