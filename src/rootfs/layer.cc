@@ -135,12 +135,6 @@ class LayerWriter {
     entry.gid = from.gid;
     entry.mtime_s = from.mtime_s;
     entry.mtime_ns = from.mtime_ns;
-    if (from.kind == tar::Kind::hard_link) {
-      std::string target = TRY(normalise_link_target(from.target));
-      entry.kind = EntryKind::hard_link;
-      entry.target = target;
-      return index_.add(entry);
-    }
     std::string xattrs = encode_xattrs(std::move(from.xattrs));
     entry.xattrs = xattrs;
     entry.rdev_major = from.major;
@@ -149,7 +143,7 @@ class LayerWriter {
       case tar::Kind::regular:
         return add_file(entry, from.size);
       case tar::Kind::hard_link:
-        break;
+        return add_hard_link(entry, from.target);
       case tar::Kind::directory:
         entry.kind = EntryKind::directory;
         break;
@@ -171,6 +165,15 @@ class LayerWriter {
     }
     if (path.empty() && entry.kind != EntryKind::directory)
       return fail(Errc::invalid_argument, "path \"/\": the root can only be a directory");
+    return index_.add(entry);
+  }
+
+  // Another name of a file, which has attributes of its own.
+  Result<> add_hard_link(Entry& entry, std::string_view to) {
+    std::string target = TRY(normalise_link_target(to));
+    entry.kind = EntryKind::hard_link;
+    entry.target = target;
+    entry.xattrs = {};
     return index_.add(entry);
   }
 

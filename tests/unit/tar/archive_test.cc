@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include <array>
-#include <cstdio>
 
 #include "support/scratch.h"
 #include "support/tar.h"
@@ -238,7 +237,7 @@ std::string output_of(const std::string& command) {
   std::string out;
   FILE* pipe = ::popen(command.c_str(), "r");
   std::array<char, 4096> part;
-  for (size_t got; (got = std::fread(part.data(), 1, part.size(), pipe)) > 0;) out.append(part.data(), got);
+  for (size_t got; (got = ::fread(part.data(), 1, part.size(), pipe)) > 0;) out.append(part.data(), got);
   ::pclose(pipe);
   return out;
 }
